@@ -1,0 +1,519 @@
+"""The one driver loop of a vehicle: sense, agree, plan, guard, drive. The same in simulation and on hardware.
+
+Each tick runs in the order of the architecture's data flow: read the state, take in datagrams, look
+around (at the sensors' rate), let the agreement core do its part (every ``AGREE_MS``), and let the
+safety kernel command the vehicle. Nothing here decides what is safe: the judge does for plans, the
+kernel for motion. The driver keeps one invariant: what the vehicle drives is a TimedPath that ends at
+standstill before anything it holds no right to, or off the map.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from fleet.node.bodies import heard_body, planner_body, scale_of
+from fleet.node.judge import ZoneJudge
+from fleet.node.kernel import Kernel, Rest
+from fleet.node.lanes import Lanes
+from fleet.node.plan_book import PlanBook
+from fleet.node.planning import ZonePlanner, clear_rear_s_m, first_time_beyond
+from fleet.node.right_of_way import APPROACH_MPS2, RightOfWay
+from fleet.node.road import Road
+from fleet.node.stopwatch import Stopwatch
+from fleet.node.surroundings import Surroundings, silent_threats
+from fleet.protocol.codec import Codec
+from fleet.protocol.core import Core
+from fleet.protocol.records import Adopt, Drop, LiveTube, Local
+from fleet.protocol.table import Phase
+from fleet.protocol.wire import Intent
+from hardware.base import Applied, Health, VehicleInterface
+from hardware.vehicle import Vehicle
+from planners.interface import Body, Commitment, JointPlanner
+from planners.timed_path import TimedPath
+from planners.zone_map import MotionLimits, Passage
+
+AGREE_MS = 50
+LOOK_MS = 100
+OVERHEARD_MS = 1000
+"""Sensors deliver tracks at this rate."""
+ANNOUNCE_S = 11.0
+"""A vehicle announces itself this long before the line at the legal limit, at least ``ANNOUNCE_LENGTHS``."""
+ANNOUNCE_LENGTHS = 6.0
+REPLAN_MS = 300
+FALLBACK_WAIT_MS = 2500
+"""Standing at the line for so long without agreement, the vehicle crosses by sight."""
+_PERIOD_NS = 1_000_000
+
+Noter = Callable[[int, str, Mapping[str, object]], None]
+
+
+@dataclass(frozen=True, slots=True)
+class NodeParts:
+    """What a node is made of; the caller builds them, so that simulation and hardware differ only here."""
+
+    name: str
+    vehicle: Vehicle
+    hardware: VehicleInterface
+    road: Road
+    core: Core
+    judge: ZoneJudge
+    zone_planner: ZonePlanner
+    planner: JointPlanner
+    book: PlanBook
+    lanes: Lanes
+    around: Surroundings
+    note: Noter
+    codec: Codec
+    session: int
+    """Of the fleet: messages of another session are not for us."""
+    watch: Stopwatch
+    period_s: float
+
+
+@dataclass(slots=True)
+class _Engagement:
+    """The zone that the vehicle is dealing with."""
+
+    passage: Passage
+    clear_rear_s_m: float
+    standing_since_ms: int | None = None
+    arrived_ms: int = 0
+    aborting: str = ""
+    cleared: bool = False
+    """Said so to the others at least once."""
+
+
+@dataclass(slots=True)
+class Counters:
+    """What a run reports of this node."""
+
+    fallbacks: int = 0
+    breaches: int = 0
+    aborts: int = 0
+    kernel_overrides: int = 0
+    no_contingency: int = 0
+    worst_lateral_m: float = 0.0
+    worst_longitudinal_m: float = 0.0
+    tracking: list[tuple[float, float]] = field(default_factory=list)
+
+
+class Node:
+    """One vehicle's node."""
+
+    def __init__(self, parts: NodeParts, *, start_s_m: float) -> None:
+        self.name = parts.name
+        self._parts = parts
+        self.body: Body = planner_body(parts.name, parts.vehicle)
+        self.scale = scale_of(parts.vehicle)
+        self.kernel = Kernel(parts.vehicle, parts.period_s, self.scale)
+        self.kernel.status.s_m = start_s_m
+        self.kernel.road = parts.road
+        self.counters = Counters()
+        self.phase = Phase.APPROACH
+        self.applied: Applied | None = None
+        self.road = parts.road
+        self._right_of_way = RightOfWay(parts.book.roads, self.scale)
+        self._engagement: _Engagement | None = None
+        self._crossing_by_sight = False
+        self._committed: TimedPath | None = None
+        self._planned_ms = -REPLAN_MS
+        self._leader_key: tuple[str, bytes] | None = None
+        self._plan_raw = b""
+        self._elsewhere: dict[str, Intent] = {}
+        """Latest intents of vehicles that deal with other zones; they tell who a track is."""
+        self._breached = False
+
+    @property
+    def plan(self) -> TimedPath | None:
+        """What the vehicle drives now."""
+        return self.kernel.plan
+
+    @property
+    def committed(self) -> bool:
+        """Whether that is an agreed plan through a zone."""
+        return self._committed is not None
+
+    @property
+    def phase_name(self) -> str:
+        """For logs: the announced phase, or ``free`` away from zones."""
+        return "free" if self._engagement is None else self._parts.core.phase.name.lower()
+
+    @property
+    def latencies_ms(self) -> list[int]:
+        """From each proposal's stamp to its complete certificate, as seen here."""
+        return self._parts.core.stats.latencies_ms
+
+    @property
+    def front_s_m(self) -> float:
+        return self.kernel.status.s_m + self.body.footprint.front_m
+
+    @property
+    def rear_s_m(self) -> float:
+        return self.kernel.status.s_m - self.body.footprint.rear_m
+
+    def tick(self, now_ms: int, inbox: list[bytes]) -> tuple[bytes, ...]:
+        """One turn of the loop; returns the datagrams to broadcast."""
+        parts, kernel = self._parts, self.kernel
+        now_ns = now_ms * _PERIOD_NS
+        state = parts.hardware.read(now_ns)
+        heading_error = kernel.locate(state)
+        core = parts.core
+        watch = parts.watch
+        watch.enter("protocol")
+        for raw in inbox:
+            core.step(raw, now_ms)
+            self._overhear(raw)
+        watch.leave()
+        if now_ms - parts.around.stamp_ms >= LOOK_MS:
+            watch.enter("perception")
+            self._look(now_ms)
+            watch.leave()
+        outbox: tuple[bytes, ...] = ()
+        if now_ms % AGREE_MS == 0 or kernel.plan is None:
+            self._engage(now_ms)
+            self._keep_plan(now_ms)
+            watch.enter("protocol")
+            outbox = self._agree(now_ms, state.health is Health.OK)
+            watch.leave()
+        command = kernel.command(now_ns, state, heading_error, parts.around)
+        self.applied = parts.hardware.write(command, now_ns)
+        self._watch(now_ms)
+        return outbox
+
+    # --- sensing
+
+    def _overhear(self, raw: bytes) -> None:
+        """Keep what vehicles at other zones announce: it is not agreed with, but explains what is seen."""
+        message = self._parts.codec.open(raw).message
+        if message is not None and isinstance(message.body, Intent) and message.sender != self.name:
+            zone = self._engagement.passage.zone_id if self._engagement else ""
+            if message.zone != zone and self._parts.codec.authenticate(self._parts.codec.open(raw)):
+                self._elsewhere[message.sender] = message.body
+
+    def _heard(self, now_ms: int) -> dict[str, Intent]:
+        """Fresh intents of every zone, by sender."""
+        found = self._parts.core.peers(now_ms)
+        for name in [n for n, intent in self._elsewhere.items() if now_ms - intent.stamp_ms > OVERHEARD_MS]:
+            del self._elsewhere[name]
+        return {**self._elsewhere, **found} if self._elsewhere else found
+
+    def _look(self, now_ms: int) -> None:
+        """Take new tracks, tell who of them speaks, and see whether a commitment still stands."""
+        parts = self._parts
+        now_s = now_ms * 1e-3
+        heard = []
+        for name, intent in self._heard(now_ms).items():
+            body = intent.body
+            centre = parts.book.centre(intent.plan, (0.5 * body.length_mm - body.rear_mm) * 1e-3, now_s)
+            if centre is not None:
+                heard.append((name, centre))
+        parts.around.update(now_ms, parts.hardware.perceive(now_ms * _PERIOD_NS), heard)
+        engagement = self._engagement
+        if engagement is None:
+            return
+        self._right_of_way.observe(now_ms, parts.around, engagement.passage.zone_id, self.road.path.path_id)
+        if self._committed is not None and not self.kernel.status.past_no_return:
+            self._look_again(now_ms, self._committed, engagement)
+        if self._crossing_by_sight and self.front_s_m < engagement.passage.line_s_m + 0.6 * self.scale:
+            approach = self.road.path.origin
+            if self._right_of_way.must_yield(parts.around, engagement.passage.zone_id, approach):
+                self._stop_by_sight(now_ms)
+
+    def _look_again(self, now_ms: int, plan: TimedPath, engagement: _Engagement) -> None:
+        """Before the point of no return, give a commitment back that the world has made unsafe."""
+        parts = self._parts
+        leaves = first_time_beyond(parts.book, plan, engagement.passage.exit_s_m + self.body.footprint.rear_m)
+        left_s = (leaves if leaves is not None else math.inf) - now_ms * 1e-3
+        zone_id = engagement.passage.zone_id
+        for row, arrival_s in silent_threats(parts.around, parts.book.roads, zone_id, plan.path_id, self.front_s_m):
+            if arrival_s < left_s + 0.5:
+                engagement.aborting = f"silent:{parts.around.tracks[row].track_id}"
+                return
+        leader = self.kernel.status.leader
+        if leader is not None and leader.peer is not None and self._ran_into(now_ms, plan, leader.peer):
+            engagement.aborting = f"leader:{leader.peer}"
+
+    def _ran_into(self, now_ms: int, plan: TimedPath, peer: str) -> bool:
+        """Whether the vehicle ahead announces a plan that this vehicle's commitment would run into."""
+        parts = self._parts
+        intent = self._heard(now_ms).get(peer)
+        announced = parts.book.decode(intent.plan) if intent is not None else None
+        if intent is None or announced is None or not parts.book.knows(announced):
+            return False
+        other = Commitment(heard_body(peer, intent.body), announced)
+        if parts.lanes.follows(now_ms * 1e-3, (other.body, announced), (self.body, plan)):
+            return False
+        return bool(parts.judge.clash(Commitment(self.body, plan), other, now_ms))
+
+    # --- engagement with a zone
+
+    def _engage(self, now_ms: int) -> None:
+        """Announce at the next zone in time; leave a zone once cleared."""
+        parts, engagement = self._parts, self._engagement
+        if engagement is not None:
+            if not engagement.cleared:
+                engagement.cleared = self.rear_s_m >= engagement.clear_rear_s_m
+                return
+            self._leave(now_ms)
+        passage = self.road.next_passage(self.rear_s_m)
+        if passage is None:
+            return
+        k = min(int(max(0.0, self.kernel.status.s_m) / self.road.step_m), len(self.road.x) - 1)
+        limit = min(float(self.road.path.limit_mps[k]), self.body.limits.speed_mps_max)
+        reach = max(ANNOUNCE_S * limit, ANNOUNCE_LENGTHS * self.body.footprint.length_m)
+        if passage.line_s_m - self.front_s_m > reach:
+            return
+        clear = clear_rear_s_m(self.road.length_m, passage.exit_s_m, self.road.after(passage), self.body)
+        self._engagement = _Engagement(passage, clear, arrived_ms=now_ms)
+        self._right_of_way = RightOfWay(parts.book.roads, self.scale)
+        parts.judge.enter(passage.zone_id)
+        parts.zone_planner.enter(passage.zone_id)
+        parts.core.engage(passage.zone_id, parts.session, now_ms)
+
+    def _leave(self, now_ms: int) -> None:
+        self._engagement = None
+        self._committed = None
+        self._crossing_by_sight = False
+        self._breached = False
+        self._parts.core.disengage(now_ms)
+        self._own_plan(now_ms, from_reference=True)
+
+    # --- the vehicle's own plan
+
+    def _line_s_m(self) -> float:
+        """The next line that the vehicle has no right to pass."""
+        engagement = self._engagement
+        if engagement is not None and not engagement.cleared:
+            return engagement.passage.line_s_m
+        passage = self.road.next_passage(self.rear_s_m)
+        return passage.line_s_m if passage else math.inf
+
+    def _keep_plan(self, now_ms: int) -> None:
+        """Make or renew the own plan when it no longer says what the vehicle does."""
+        if self._committed is not None or self._crossing_by_sight:
+            return
+        kernel, core = self.kernel, self._parts.core
+        if kernel.plan is None:
+            self._own_plan(now_ms, from_reference=False)
+            return
+        if now_ms < core.frozen_until_ms(now_ms) or now_ms - self._planned_ms < REPLAN_MS:
+            return
+        tolerance = max(0.1 * self.scale, 0.6 * self.body.budget.longitudinal_m)
+        strayed = abs(kernel.status.longitudinal_error_m) > tolerance
+        leader = self._heard_leader(now_ms)
+        changed = leader is not None and (leader[0], leader[1]) != self._leader_key
+        if strayed or changed or self._could_move_up(now_ms):
+            self._own_plan(now_ms, from_reference=not strayed)
+
+    def _could_move_up(self, now_ms: int) -> bool:
+        """Standing at the plan's end with the way to the line free."""
+        kernel = self.kernel
+        if kernel.plan is None or kernel.plan.end_ms > now_ms or kernel.status.v_mps > 0.05:
+            return False
+        room = self._line_s_m() - self.front_s_m
+        leader = kernel.status.leader
+        if leader is not None:
+            room = min(room, leader.gap_m - 1.0 * self.scale)
+        return room > 1.5 * self.scale
+
+    def _heard_leader(self, now_ms: int) -> tuple[str, bytes] | None:
+        leader = self.kernel.status.leader
+        if leader is None or leader.peer is None:
+            return None
+        intent = self._heard(now_ms).get(leader.peer)
+        return (leader.peer, intent.plan) if intent is not None else None
+
+    def _own_plan(self, now_ms: int, *, from_reference: bool) -> None:
+        """Plan to stand before the next line the vehicle has no right to pass, behind what is ahead."""
+        parts, kernel = self._parts, self.kernel
+        status = kernel.status
+        s, v = status.s_m, max(0.0, status.v_mps)
+        if from_reference and kernel.arrays is not None:
+            s, v, _ = kernel.arrays.at(now_ms * 1e-3)
+        heard = self._heard_leader(now_ms)
+        self._leader_key = heard
+        leader = None
+        if heard is not None:
+            intent, plan = self._heard(now_ms).get(heard[0]), parts.book.decode(heard[1])
+            if intent is not None and plan is not None and parts.book.knows(plan):
+                leader = Commitment(heard_body(heard[0], intent.body), plan)
+        line = self._line_s_m()
+        plan = parts.planner.approach(
+            self._approach_body(now_ms), self.road.path.path_id, (s, v), now_ms=now_ms, stop_s_m=line, leader=leader
+        )
+        self._planned_ms = now_ms
+        inside = self.front_s_m > line + 0.5 * self.scale
+        self._drive(plan, committed=False, line_s_m=math.inf if inside else line)
+
+    def _approach_body(self, now_ms: int) -> Body:
+        """Without radio contact, approach so gently that others can see that this vehicle will stop."""
+        engagement = self._engagement
+        radio_dead = engagement is not None and not self._heard(now_ms) and bool(self._parts.around.tracks)
+        if not radio_dead:
+            return self.body
+        limits = self.body.limits
+        gentle = min(limits.brake_mps2_max, APPROACH_MPS2 * self.scale)
+        slow = MotionLimits(
+            limits.speed_mps_max, limits.accel_mps2_max, gentle, limits.lateral_accel_mps2_max, limits.jerk_mps3_max
+        )
+        return Body(self.body.vehicle, self.body.footprint, slow, self.body.budget)
+
+    def _drive(self, plan: TimedPath, *, committed: bool, line_s_m: float) -> None:
+        self.kernel.follow(self.road, plan, self._parts.book.arrays(plan), committed=committed, line_s_m=line_s_m)
+        self._plan_raw = plan.encode()
+
+    # --- agreement
+
+    def _agree(self, now_ms: int, estimate_ok: bool) -> tuple[bytes, ...]:
+        """Run the core for this tick and do what it asks, in its order."""
+        core, engagement = self._parts.core, self._engagement
+        if engagement is not None:
+            if engagement.aborting:
+                self._abort(now_ms, engagement)
+            self.phase = self._observe(now_ms, engagement)
+            core.tick(self._local(now_ms, engagement, estimate_ok))
+        sent: list[bytes] = []
+        while True:
+            ready = core.ready()
+            if not ready:
+                return tuple(sent)
+            sent += ready.to_send
+            for effect in ready.to_apply:
+                if isinstance(effect, Adopt):
+                    self._adopt(now_ms, effect)
+                elif isinstance(effect, Drop):
+                    self._drop(now_ms, effect)
+            for kind, detail in ready.notes:
+                self._parts.note(now_ms, kind, detail)
+            core.advance(ready)
+
+    def _observe(self, now_ms: int, engagement: _Engagement) -> Phase:
+        """The vehicle's physical phase at the zone."""
+        passage, kernel = engagement.passage, self.kernel
+        if engagement.cleared:
+            return Phase.CLEARED
+        if self._crossing_by_sight:
+            return Phase.FALLBACK
+        before = self.front_s_m <= passage.line_s_m + 0.5 * self.scale
+        if self._committed is None and (not before or kernel.status.rest is Rest.NONE):
+            return Phase.OCCUPYING
+        at_line = passage.line_s_m - self.front_s_m < 3.0 * self.scale
+        if kernel.status.v_mps < 0.1 and at_line:
+            if engagement.standing_since_ms is None:
+                engagement.standing_since_ms = now_ms
+            if self._committed is None and self._by_sight(now_ms, engagement):
+                return Phase.FALLBACK
+            return Phase.WAITING
+        engagement.standing_since_ms = None
+        return Phase.APPROACH
+
+    def _local(self, now_ms: int, engagement: _Engagement, estimate_ok: bool) -> Local:
+        status = self.kernel.status
+        room = max(0.0, engagement.passage.line_s_m - self.front_s_m)
+        silent = self._parts.around.silent_rows()
+        return Local(
+            now_ms=now_ms,
+            phase=self.phase,
+            path_id=self.road.path.path_id,
+            arrived_ms=engagement.arrived_ms,
+            eta_ms=now_ms + int(1000.0 * room / max(1.0 * self.scale, status.v_mps)),
+            plan=self._plan_raw,
+            wants_commit=self._committed is None and not self._crossing_by_sight,
+            pnr_passed=self._committed is not None and status.past_no_return,
+            has_contingency=status.rest is not Rest.NONE,
+            cleared=self.phase is Phase.CLEARED,
+            perceived=tuple(f"t{self._parts.around.tracks[row].track_id}" for row in silent[:8]),
+            estimate_ok=estimate_ok,
+        )
+
+    def _adopt(self, now_ms: int, effect: Adopt) -> None:
+        plan = self._parts.book.decode(effect.plan)
+        engagement = self._engagement
+        if plan is None or engagement is None:
+            return
+        self._committed = plan
+        self._breached = False
+        self._drive(plan, committed=True, line_s_m=engagement.passage.line_s_m)
+
+    def _drop(self, now_ms: int, effect: Drop) -> None:
+        """The right is gone: drive on only what needs none."""
+        if self._committed is None:
+            return
+        self._committed = None
+        if not effect.reason.startswith("cleared"):
+            self._own_plan(now_ms, from_reference=True)
+
+    def _abort(self, now_ms: int, engagement: _Engagement) -> None:
+        """Give a commitment back while the vehicle can still stop before the line."""
+        reason, engagement.aborting = engagement.aborting, ""
+        if self._committed is None or self.kernel.status.past_no_return:
+            return
+        self.counters.aborts += 1
+        self._parts.core.release(reason, now_ms)
+        self._committed = None
+        self._own_plan(now_ms, from_reference=True)
+
+    # --- crossing by sight
+
+    def _by_sight(self, now_ms: int, engagement: _Engagement) -> bool:
+        """Start to cross without agreement, if rule P9 allows it now."""
+        parts, passage = self._parts, engagement.passage
+        since = engagement.standing_since_ms
+        patience_ms = FALLBACK_WAIT_MS * (4 if parts.core.peers(now_ms) else 1)
+        if since is None or now_ms - since < patience_ms or now_ms < parts.core.frozen_until_ms(now_ms):
+            return False
+        waits_for = self._right_of_way.may_enter(
+            now_ms, parts.around, passage.zone_id, self.road.path.origin, since
+        )
+        if waits_for:
+            return False
+        following = self.road.after(passage)
+        stop = following.line_s_m if following else math.inf
+        state = (self.kernel.status.s_m, 0.0)
+        plan = parts.planner.approach(
+            self.body, self.road.path.path_id, state, now_ms=now_ms, stop_s_m=stop, leader=None
+        )
+        clear = first_time_beyond(parts.book, plan, passage.exit_s_m + self.body.footprint.rear_m)
+        if clear is None or parts.judge.verify_alone(plan, self.body, self._tubes(now_ms), now_ms):
+            return False
+        self._crossing_by_sight = True
+        self.counters.fallbacks += 1
+        parts.note(now_ms, "fallback", {"zone": passage.zone_id, "waited_ms": now_ms - since})
+        self._drive(plan, committed=False, line_s_m=stop)
+        return True
+
+    def _stop_by_sight(self, now_ms: int) -> None:
+        self._crossing_by_sight = False
+        self._parts.note(now_ms, "fallback_yield", {"zone": self._line_zone()})
+        self._own_plan(now_ms, from_reference=False)
+
+    def _line_zone(self) -> str:
+        return self._engagement.passage.zone_id if self._engagement else ""
+
+    def _tubes(self, now_ms: int) -> tuple[LiveTube, ...]:
+        return tuple(self._parts.core.known_tubes(now_ms))
+
+    # --- watching itself
+
+    def _watch(self, now_ms: int) -> None:
+        """Measure the tracking error of committed plans and note a breach of the budget once."""
+        status, counters = self.kernel.status, self.counters
+        if status.braking_for:
+            counters.kernel_overrides += 1
+        if status.rest is Rest.NONE:
+            counters.no_contingency += 1
+        if self._committed is None:
+            return
+        counters.worst_lateral_m = max(counters.worst_lateral_m, abs(status.lateral_m))
+        counters.worst_longitudinal_m = max(counters.worst_longitudinal_m, abs(status.longitudinal_error_m))
+        budget = self.body.budget
+        beyond = abs(status.longitudinal_error_m) > budget.longitudinal_m or abs(status.lateral_m) > budget.lateral_m
+        if beyond and not self._breached:
+            self._breached = True
+            counters.breaches += 1
+            detail = {"lateral_m": round(status.lateral_m, 3), "longitudinal_m": round(status.longitudinal_error_m, 3)}
+            self._parts.note(now_ms, "breach", detail)
+            if not status.past_no_return and self._engagement is not None:
+                self._engagement.aborting = "tracking"

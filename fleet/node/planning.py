@@ -1,0 +1,150 @@
+"""The protocol's Planner port: intents to requests, joint plans to batches with leases."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+
+from fleet.node.bodies import heard_body
+from fleet.node.lanes import Lanes
+from fleet.node.plan_book import PlanBook
+from fleet.protocol.records import LiveTube, PlannedBatch
+from fleet.protocol.wire import Intent
+from planners.interface import Body, Commitment, JointPlanner, Request
+from planners.timed_path import TimedPath
+
+EXIT_ROOM_LENGTHS = 5.0
+"""A vehicle keeps its claim until it is this many lengths beyond the zone, so that whoever follows it out
+was planned behind it; after that, following is by sight."""
+LEASE_MARGIN_MS = 600
+"""From leaving a zone by plan to the lease's end: clock bounds, tracking error, and one lost intent."""
+
+
+class ZonePlanner:
+    """Plans for one zone on behalf of one vehicle."""
+
+    def __init__(
+        self, planner: JointPlanner, book: PlanBook, lanes: Lanes, clock: Callable[[], float] | None = None
+    ) -> None:
+        self._planner = planner
+        self._book = book
+        self._lanes = lanes
+        self._zone_id = ""
+        self._clock = clock
+        self.planning_s: list[float] = []
+        """Wall time of each call, where a clock was given; for metrics only, nothing is decided by it."""
+
+    def enter(self, zone_id: str) -> None:
+        """Plan for this zone from now on."""
+        self._zone_id = zone_id
+
+    def plan(
+        self, vehicles: Sequence[Intent], known: Sequence[LiveTube], now_ms: int, switch_ms: int
+    ) -> PlannedBatch:
+        began = self._clock() if self._clock else 0.0
+        batch = self._plan(vehicles, known, now_ms, switch_ms)
+        if self._clock:
+            self.planning_s.append(self._clock() - began)
+        return batch
+
+    def _plan(self, vehicles: Sequence[Intent], known: Sequence[LiveTube], now_ms: int, switch_ms: int) -> PlannedBatch:
+        bodies = {tube.vehicle: heard_body(tube.vehicle, tube.body) for tube in known if tube.body is not None}
+        announced = {tube.plan: tube.vehicle for tube in known if tube.body is not None}
+        wanted = {announced[intent.plan]: intent for intent in vehicles if intent.plan in announced}
+        plans = {t.vehicle: (bodies[t.vehicle], t.plan) for t in known if t.vehicle in bodies and t.body is not None}
+        leaders = self._lanes.leaders(now_ms * 1e-3, plans)
+        requests = []
+        for name, intent in wanted.items():
+            request = self._request(name, intent, bodies[name], leaders.get(name), switch_ms)
+            if request is not None:
+                requests.append(request)
+        answer = self._planner.plan(requests, self._commitments(known, bodies, wanted, now_ms), now_ms=now_ms)
+        entries = []
+        refused = [(refusal.vehicle, refusal.reason) for refusal in answer.refused]
+        for plan in answer.plans:
+            lease = self.lease_end_ms(plan, bodies[plan.vehicle])
+            if lease is None:
+                refused.append((plan.vehicle, "never_clears"))
+            else:
+                entries.append((plan.vehicle, plan.encode(), lease))
+        return PlannedBatch(tuple(entries), tuple(refused))
+
+    def _request(self, name: str, intent: Intent, body: Body, leader: str | None, switch_ms: int) -> Request | None:
+        approach = self._book.decode(intent.plan)
+        if approach is None or not self._book.knows(approach):
+            return None
+        road = self._book.roads.get(approach.path_id)
+        passage = next((p for p in road.passages if p.zone_id == self._zone_id), None)
+        if passage is None:
+            return None
+        following = road.after(passage)
+        stop = following.line_s_m if following else math.inf
+        return Request(
+            body, approach, switch_ms, self._zone_id, intent.arrived_ms, intent.urgency * 1e-3, stop, leader
+        )
+
+    def _commitments(
+        self, known: Sequence[LiveTube], bodies: dict[str, Body], wanted: dict[str, Intent], now_ms: int
+    ) -> list[Commitment]:
+        """Every tube that the batch must be clear of.
+
+        That is all tubes of vehicles that are not planned for, but: of a vehicle with a live tube the
+        announced approach does not count, nor does the approach of one that follows a vehicle of the
+        batch in its lane (it adapts).
+        """
+        asked = []
+        for name in wanted:
+            plan = self._book.decode(wanted[name].plan)
+            if plan is not None and self._book.knows(plan):
+                asked.append((bodies[name], plan))
+        live = {tube.vehicle for tube in known if tube.kind != "approach"}
+        found: dict[tuple[str, bytes], Commitment] = {}
+        for tube in known:
+            if tube.vehicle in wanted or (tube.kind == "approach" and tube.vehicle in live):
+                continue
+            plan = self._book.decode(tube.plan)
+            if plan is None or not self._book.knows(plan) or tube.vehicle not in bodies:
+                continue
+            other = (bodies[tube.vehicle], plan)
+            if tube.kind == "approach" and any(self._lanes.follows(now_ms * 1e-3, other, one) for one in asked):
+                continue
+            found[(tube.vehicle, tube.plan)] = Commitment(*other)
+        return [found[key] for key in sorted(found)]
+
+    def lease_end_ms(self, plan: TimedPath, body: Body) -> int | None:
+        """When the plan is out of the zone (and its exit room), with margin; None: never."""
+        road = self._book.roads.get(plan.path_id)
+        passage = next((p for p in road.passages if p.zone_id == self._zone_id), None)
+        if passage is None:
+            return None
+        clear_s = clear_rear_s_m(road.length_m, passage.exit_s_m, road.after(passage), body)
+        leaves = first_time_beyond(self._book, plan, clear_s + body.footprint.rear_m)
+        return None if leaves is None else math.ceil(leaves * 1000.0) + LEASE_MARGIN_MS
+
+
+def clear_rear_s_m(length_m: float, exit_s_m: float, following: object | None, body: Body) -> float:
+    """Where the rear bumper must be for the claim to end: the exit and room behind it for who follows.
+
+    Where the next zone or the end of the path comes sooner, the room is what there is.
+    """
+    room = EXIT_ROOM_LENGTHS * body.footprint.length_m
+    limit = length_m - body.footprint.length_m
+    if following is not None:
+        line = getattr(following, "line_s_m", math.inf)
+        limit = min(limit, line - body.footprint.length_m - 0.3 * body.footprint.length_m)
+    return max(exit_s_m, min(exit_s_m + room, limit))
+
+
+def first_time_beyond(book: PlanBook, plan: TimedPath, s_m: float) -> float | None:
+    """When (s on the fleet's clock) the rear axle is first beyond ``s_m``; None: the plan stops before."""
+    arrays = book.arrays(plan)
+    if arrays.s_m[0] > s_m:
+        return float(arrays.t_s[0])
+    for k in range(len(arrays.t_s) - 1):
+        if arrays.s_m[k + 1] >= s_m:
+            s0, v0, a = float(arrays.s_m[k]), float(arrays.v_mps[k]), float(arrays.a_mps2[k])
+            gap = s_m - s0
+            root = math.sqrt(max(0.0, v0 * v0 + 2.0 * a * gap))
+            return float(arrays.t_s[k]) + (2.0 * gap / (v0 + root) if v0 + root > 0.0 else 0.0)
+    v_end = float(arrays.v_mps[-1])
+    return None if v_end < 1e-3 else float(arrays.t_s[-1]) + (s_m - float(arrays.s_m[-1])) / v_end

@@ -1,0 +1,162 @@
+"""What a node makes of its sensors: who is ahead, which tracks speak, which are silent, who may come.
+
+A *silent* track is a road user that no fresh message accounts for: an unconnected vehicle, a node with
+a dead radio, or a liar about its place. It is an obstacle with a reachable set (rule P10).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from fleet.node.road import Road, Roads
+from hardware.base import Track
+from planners._guard import associate, corridor_leader
+
+Floats = npt.NDArray[np.float64]
+
+STATIONARY_MPS = 0.4
+"""Below this measured speed a road user counts as standing (three times the sensor's error)."""
+_SPEEDING = 1.2
+"""A silent road user may exceed the limit by this factor."""
+_SILENT_ACCEL_MPS2 = 3.5
+"""ad-rss suggests this as other road users' largest acceleration."""
+_HEADING_GATE_RAD = 0.6
+
+
+@dataclass(frozen=True, slots=True)
+class Leader:
+    """The nearest road user in the corridor."""
+
+    row: int
+    gap_m: float
+    speed_mps: float
+    """Along the own path; negative: it comes towards."""
+    crossing: bool
+    silent: bool
+    peer: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """A track on one of the map's paths: where its front and rear bumpers are."""
+
+    path_id: str
+    front_s_m: float
+    rear_s_m: float
+
+
+class Surroundings:
+    """The latest tracks, as arrays, with who they belong to."""
+
+    def __init__(self, roads: Roads, scale: float) -> None:
+        self._roads = roads
+        self._scale = scale
+        self.stamp_ms = -1
+        self.tracks: Sequence[Track] = ()
+        self.table: Floats = np.empty((0, 6))
+        self._leader_out: Floats = np.empty(0)
+        self.peer_of: list[str | None] = []
+        self._placements: dict[int, tuple[Placement, ...]] = {}
+
+    def update(self, stamp_ms: int, tracks: Sequence[Track], heard: Iterable[tuple[str, tuple[float, float]]]) -> None:
+        """Take new tracks; ``heard`` gives each fresh peer's announced centre position now."""
+        self.stamp_ms, self.tracks = stamp_ms, tracks
+        count = len(tracks)
+        self._placements.clear()
+        rows = [(t.x_m, t.y_m, t.yaw_rad, t.speed_mps, t.length_m, t.width_m) for t in tracks]
+        self.table = np.array(rows, dtype=np.float64).reshape(count, 6)
+        self._leader_out = np.empty(4 * count)
+        peers = list(heard)
+        self.peer_of = [None] * count
+        if count and peers:
+            expected = np.array([place for _, place in peers], dtype=np.float64)
+            match = np.empty(count, dtype=np.int64)
+            associate(self.table, expected, 2.5 * self._scale, match)
+            self.peer_of = [peers[k][0] if k >= 0 else None for k in match.tolist()]
+
+    def silent_rows(self) -> list[int]:
+        return [row for row, peer in enumerate(self.peer_of) if peer is None]
+
+    def leader(self, road: Road, front_s_m: float, half_width_m: float, horizon_m: float) -> Leader | None:
+        """The nearest track in the corridor of the path ahead of the front bumper."""
+        if not len(self.table):
+            return None
+        path = road.path
+        row = corridor_leader(
+            path.x_m, path.y_m, path.yaw_rad, path.step_m, front_s_m, half_width_m, horizon_m,
+            0.5 * self._scale, self.table, self._leader_out,
+        )  # fmt: skip
+        if row < 0:
+            return None
+        gap, along, _, cosine = self._leader_out[4 * row : 4 * row + 4].tolist()
+        return Leader(row, gap, along, abs(cosine) < 0.8, self.peer_of[row] is None, self.peer_of[row])
+
+    def placements(self, row: int) -> tuple[Placement, ...]:
+        """All paths of the map that track ``row`` may be on."""
+        if row not in self._placements:
+            self._placements[row] = tuple(self._place(row))
+        return self._placements[row]
+
+    def _place(self, row: int) -> Iterable[Placement]:
+        x, y, yaw, _, length, _ = self.table[row].tolist()
+        for path_id, path in sorted(self._roads.zone_map.paths.items()):
+            squared = (path.x_m - x) ** 2 + (path.y_m - y) ** 2
+            k = int(np.argmin(squared))
+            if squared[k] > (1.6 * self._scale) ** 2:
+                continue
+            if abs(math.remainder(yaw - float(path.yaw_rad[k]), 2.0 * math.pi)) > _HEADING_GATE_RAD:
+                continue
+            centre = k * path.step_m
+            yield Placement(path_id, centre + 0.5 * length, centre - 0.5 * length)
+
+    def arrival_s(self, row: int, distance_m: float, limit_mps: float) -> float:
+        """The earliest time in which track ``row`` can cover ``distance_m``; inf while it stands."""
+        v = max(0.0, float(self.table[row, 3]))
+        if v < STATIONARY_MPS * min(1.0, self._scale * 2.0):
+            return math.inf
+        if distance_m <= 0.0:
+            return 0.0
+        cap = max(v, _SPEEDING * limit_mps)
+        accel = _SILENT_ACCEL_MPS2 * self._scale
+        to_cap_s = (cap - v) / accel
+        to_cap_m = v * to_cap_s + 0.5 * accel * to_cap_s**2
+        if distance_m <= to_cap_m:
+            return (math.sqrt(v * v + 2.0 * accel * distance_m) - v) / accel
+        return to_cap_s + (distance_m - to_cap_m) / cap
+
+
+def silent_threats(around: Surroundings, roads: Roads, zone_id: str, path_id: str, front_s_m: float) -> list[tuple[int, float]]:
+    """Silent tracks that may be in the zone while a vehicle on ``path_id`` passes it.
+
+    Returns (row, earliest time in seconds at which the track is in the zone; 0 where it is there
+    already). Tracks that stand behind their line wait (rule P8); tracks behind the vehicle in its own
+    lane cannot get in its way; tracks ahead in its own lane are threats at once.
+    """
+    found = []
+    for row in around.silent_rows():
+        times = []
+        own_lane_behind = False
+        for place in around.placements(row):
+            passage = next((p for p in roads.get(place.path_id).passages if p.zone_id == zone_id), None)
+            if passage is None or place.rear_s_m > passage.exit_s_m:
+                continue
+            if place.path_id == path_id:
+                if place.front_s_m < front_s_m:
+                    own_lane_behind = True
+                else:
+                    times.append(0.0)
+                continue
+            if place.front_s_m > passage.line_s_m + 0.5:
+                times.append(0.0)
+                continue
+            path = roads.zone_map.paths[place.path_id]
+            limit = float(path.limit_mps[min(int(place.front_s_m / path.step_m), len(path.limit_mps) - 1)])
+            times.append(around.arrival_s(row, passage.line_s_m - place.front_s_m, limit))
+        if times and not own_lane_behind and min(times) < math.inf:
+            found.append((row, min(times)))
+    return found

@@ -1,0 +1,69 @@
+"""One proposal as one member sees it: which signatures are known, and what this vehicle has said."""
+
+from __future__ import annotations
+
+from enum import Enum
+
+from fleet.protocol import keys
+from fleet.protocol.wire import Certificate, Message, Proposal
+
+
+class Own(Enum):
+    """What this vehicle has said to a proposal; it says one thing, once."""
+
+    NOTHING = "nothing"
+    ACCEPTED = "accepted"
+    REFUSED = "refused"
+
+
+class Ballot:
+    """A proposal, the votes known, and the state of the own tube in it."""
+
+    __slots__ = (
+        "closed", "complete_ms", "given_up", "gossip_ms", "hash", "message", "own", "position", "proposal",
+        "received_ms", "refused_by", "rounds", "votes",
+    )  # fmt: skip
+
+    def __init__(self, message: Message, proposal: Proposal, now_ms: int) -> None:
+        self.message = message
+        self.proposal = proposal
+        self.hash = message.digest
+        self.position = {member: index for index, member in enumerate(proposal.members)}
+        self.votes: dict[int, bytes] = {}
+        self.own = Own.NOTHING
+        self.refused_by: dict[str, tuple[str, ...]] = {}
+        self.received_ms = now_ms
+        self.gossip_ms = now_ms
+        self.rounds = 0
+        self.complete_ms: int | None = None
+        self.given_up = False
+        """The own tube will never be adopted (or is not any more)."""
+        self.closed = False
+        """Refused, aborted or over: nothing more is expected of it."""
+
+    @property
+    def complete(self) -> bool:
+        """Whether every member's signature is known. Unanimity, never a quorum: see table.py."""
+        return len(self.votes) == len(self.proposal.members)
+
+    @property
+    def prefix(self) -> bytes:
+        return self.hash[: keys.PREFIX_BYTES]
+
+    @property
+    def votes_mask(self) -> int:
+        return sum(1 << index for index in self.votes)
+
+    def names(self, vehicle: str) -> bool:
+        """Whether ``vehicle`` has a tube in the batch."""
+        return any(entry.vehicle == vehicle for entry in self.proposal.batch)
+
+    def undecided(self, now_ms: int) -> bool:
+        return not self.closed and self.complete_ms is None and now_ms <= self.proposal.decide_by_ms
+
+    def missing(self) -> tuple[str, ...]:
+        return tuple(member for member, index in self.position.items() if index not in self.votes)
+
+    def certificate(self) -> Certificate:
+        """The signatures known so far."""
+        return Certificate(self.hash, tuple(sorted(self.votes.items())))

@@ -1,0 +1,275 @@
+"""The agreement core of one vehicle: messages and ticks in, effects out. Theory of operation: table.py.
+
+A driver calls ``step`` for every datagram and ``tick`` at least every 100 ms; after each it does what
+``ready`` returns, in the order of its fields, and calls ``advance``. The core has no clock (time is an
+argument), no I/O, and no chance but the injected generator: equal calls give equal effects.
+"""
+
+from __future__ import annotations
+
+from fleet.errors import LocalProtocolError
+from fleet.protocol import limits
+from fleet.protocol.gossip import gossip
+from fleet.protocol.ports import Ports
+from fleet.protocol.proposing import Proposing
+from fleet.protocol.records import Commitment, Identity, LiveTube, Local, Ready, Stats, Tuning
+from fleet.protocol.situation import Situation, clip
+from fleet.protocol.table import OBSERVED, UNCOMMITTED, Event, Phase, after
+from fleet.protocol.turn import Turn
+from fleet.protocol.voting import Voting
+from fleet.protocol.wire import Intent, Kind, Proposal, Release
+
+_KIND_NAMES = {kind: kind.name.lower() for kind in Kind}
+
+
+class Core:
+    """One vehicle's part in agreement, engaged with one zone at a time."""
+
+    def __init__(self, identity: Identity, ports: Ports, tuning: Tuning | None = None) -> None:
+        self._at = Situation(identity, ports, tuning or Tuning())
+        self._turn = Turn(ports.draw)
+        self._voting = Voting(self._at, self._turn)
+        self._proposing = Proposing(self._at, self._voting, self._turn)
+        self._codec = ports.codec
+        self._me = identity.vehicle
+        self._zone = ""
+        self._session = -1
+        self._seq = 0
+        self._said: Intent | None = None
+        self._said_ms = 0
+
+    # Engagement.
+
+    def engage(self, zone: str, session: int, now_ms: int) -> None:
+        """Begin to speak and listen for ``zone``; nothing is signed for the first ``listen_ms``.
+
+        ``session`` (0 to 2^53) is common to the fleet and sets apart runs: messages of another are not heard.
+        """
+        if self._zone:
+            raise LocalProtocolError(f"engaged with zone {self._zone}; disengage before engaging with {zone}")
+        at = self._at
+        self._zone, self._session = zone, session
+        at.outbox.zone, at.outbox.session = zone, session
+        at.engaged, at.engaged_ms, at.local, at.phase = True, now_ms, None, Phase.APPROACH
+        self._said = None
+        self._turn.reset(now_ms)
+
+    def disengage(self, now_ms: int) -> None:
+        """Leave the zone's agreement. Promises to others are kept until they die; own tubes are given back.
+
+        Raises
+        ------
+        LocalProtocolError
+            A commitment past the point of no return is held and the zone not cleared.
+        """
+        at = self._at
+        if at.commitment is not None:
+            self.release("disengaged", now_ms)
+        self._voting.give_up_pending("disengaged", now_ms)
+        if at.local is not None:
+            at.phase = Phase.CLEARED
+            self._say(at.local, now_ms)
+        self._zone, self._session = "", -1
+        at.engaged, at.local = False, None
+        at.peers.clear()
+        self._voting.clear()
+
+    def release(self, reason: str, now_ms: int) -> None:
+        """Give the commitment back before the point of no return, such as when it cannot be driven.
+
+        Raises
+        ------
+        LocalProtocolError
+            Nothing is held, or the point of no return is passed (rule P6: only clearing ends it then).
+        """
+        local = self._at.local
+        if local is not None and local.pnr_passed and not local.cleared:
+            raise LocalProtocolError("past the point of no return a commitment ends only by clearing the zone")
+        self._voting.end_commitment(f"released:{reason}", now_ms)
+        self._flush(now_ms)
+
+    # Input.
+
+    def step(self, raw: bytes, now_ms: int) -> None:
+        """Take one datagram. Whatever it holds, nothing is raised; see ``stats.refused``."""
+        opened = self._codec.open(raw)
+        message = opened.message
+        stats = self._at.stats
+        if message is None:
+            stats.refused["malformed"] += 1
+            return
+        sender = message.sender
+        if message.zone != self._zone or message.session != self._session or sender == self._me:
+            return
+        stats.received_bytes += len(raw)
+        kind = message.kind
+        stats.received[_KIND_NAMES[kind]] += 1
+        peers = self._at.peers
+        if not peers.spend(sender, now_ms):
+            stats.refused["flood"] += 1
+            return
+        body = message.body
+        if isinstance(body, Intent):
+            why = peers.hear(opened, sender, body, now_ms)
+            if why:
+                stats.refused[why] += 1
+            return
+        if not self._codec.authenticate(opened):
+            why = "bad_signature"
+        elif isinstance(body, Proposal):
+            why = self._voting.on_proposal(message, body, now_ms)
+        elif isinstance(body, Release):
+            why = self._voting.on_release(message, body, now_ms)
+        else:
+            why = self._voting.on_ballot_message(message, now_ms)
+        if why:
+            stats.refused[why] += 1
+        self._flush(now_ms)
+
+    def tick(self, local: Local) -> None:
+        """Time passes: observe the own vehicle, do what is due, speak if it is time to."""
+        at, now_ms = self._at, local.now_ms
+        if not self._zone:
+            at.ledger.expire(now_ms)
+            return
+        if at.local is not None and now_ms < at.local.now_ms:
+            raise LocalProtocolError(f"time went back from {at.local.now_ms} to {now_ms} ms")
+        at.local = local
+        if at.sync(now_ms):
+            self._turn.progress(now_ms)
+        at.peers.expire(now_ms)
+        self._observe(local, now_ms)
+        at.own = self._intent(local, now_ms)
+        self._voting.tick(now_ms)
+        at.own = self._intent(local, now_ms)
+        self._proposing.tick(now_ms)
+        gossip(at, now_ms)
+        self._flush(now_ms)
+        self._speak(local, now_ms)
+
+    # Output.
+
+    def ready(self) -> Ready:
+        """What to do now; the same until :meth:`advance`."""
+        return self._at.outbox.ready()
+
+    def advance(self, ready: Ready | None = None) -> None:
+        """``ready`` (if not given: what the last call of :meth:`ready` returned) has been done, in order."""
+        self._at.outbox.advance(ready)
+
+    @property
+    def stats(self) -> Stats:
+        return self._at.stats
+
+    @property
+    def phase(self) -> Phase:
+        """What is announced now."""
+        return self._at.announced_phase()
+
+    @property
+    def commitment(self) -> Commitment | None:
+        return self._at.commitment
+
+    def may_enter(self, now_ms: int) -> bool:
+        """Whether the point of no return may be passed now (rule P5): a tube is held and its lease lives."""
+        held = self._at.commitment
+        return held is not None and now_ms < held.lease_end_ms - self._at.tuning.eps_ms
+
+    def frozen_until_ms(self, now_ms: int) -> int:
+        """Until then the plan driven must not be replaced, since a proposal signed starts from it; 0: it may."""
+        if self._at.commitment is not None:
+            return 0
+        own = self._at.own_live(now_ms)
+        return max((b.proposal.decide_by_ms for b in self._at.ballots.values() if b.hash in own), default=0)
+
+    def known_tubes(self, now_ms: int) -> tuple[LiveTube, ...]:
+        """All tubes that this vehicle must keep clear of or reckon with, its own included."""
+        return tuple(self._at.known(now_ms))
+
+    def peers(self, now_ms: int) -> dict[str, Intent]:
+        """Fresh intents by vehicle, in order of id."""
+        return self._at.peers.fresh(now_ms)
+
+    # Private.
+
+    def _observe(self, local: Local, now_ms: int) -> None:
+        """The own vehicle's state as events of the table, and the end of the own lease."""
+        at = self._at
+        before = self.phase if self._said is None else self._said.phase
+        held = at.commitment
+        if held is not None:
+            if local.cleared:
+                self._voting.end_commitment("cleared", now_ms)
+            elif now_ms >= held.lease_end_ms - at.tuning.eps_ms:
+                self._voting.end_commitment("lease_end", now_ms)
+            elif local.pnr_passed:
+                at.phase = after(at.phase, Event.PASSED)
+        elif local.cleared:
+            at.phase = after(at.phase, Event.CLEARED)
+        else:
+            at.phase = after(at.phase, OBSERVED.get(local.phase, Event.SEEN_MOVING))
+            if local.pnr_passed and at.phase in (Phase.APPROACH, Phase.WAITING):
+                at.phase = after(at.phase, Event.SEEN_INSIDE)
+                if before is not Phase.OCCUPYING:
+                    at.outbox.note("pnr_without_commitment", phase=local.phase.name)
+        if self.phase is not before:
+            at.announce = True
+
+    def _flush(self, now_ms: int) -> None:
+        """Say at once what peers should know at once."""
+        local = self._at.local
+        if self._at.announce and local is not None and self._zone:
+            self._say(local, now_ms)
+
+    def _speak(self, local: Local, now_ms: int) -> None:
+        """Say it when it is time to, or when the plan has changed."""
+        since_ms = now_ms - self._said_ms
+        changed = self._said is not None and self._at.driven_plan(local) != self._said.plan
+        soon = changed and since_ms >= limits.INTENT_GAP_MS_MIN
+        if self._said is None or soon or since_ms >= self._period_ms(now_ms):
+            self._say(local, now_ms)
+
+    def _period_ms(self, now_ms: int) -> int:
+        at = self._at
+        settled = at.phase not in UNCOMMITTED and at.phase is not Phase.FALLBACK
+        if settled and not any(ballot.undecided(now_ms) for ballot in at.ballots.values()):
+            return limits.INTENT_RELAXED_MS
+        return limits.INTENT_MS
+
+    def _say(self, local: Local, now_ms: int) -> None:
+        """Send an intent; names heard and seen are the part that is shortened where it would be too long."""
+        self._at.announce = False
+        names = limits.ROSTER_MAX
+        while True:
+            intent = self._intent(local, now_ms, names)
+            try:
+                self._at.outbox.post(intent)
+                break
+            except LocalProtocolError:
+                if names == 0:
+                    raise
+                names //= 2
+        self._seq = intent.seq
+        self._said, self._said_ms = intent, now_ms
+
+    def _intent(self, local: Local, now_ms: int, names_max: int = limits.ROSTER_MAX) -> Intent:
+        at, who = self._at, self._at.identity
+        held = at.commitment
+        open_now = [b for b in at.ballots.values() if b.undecided(now_ms)][-limits.LIVE_MAX :]
+        willing = local.wants_commit and held is None and at.phase in UNCOMMITTED
+        able = local.has_contingency and local.estimate_ok and not local.blocking
+        return Intent(
+            vehicle=who.vehicle, seq=max(self._seq + 1, now_ms), stamp_ms=now_ms, phase=self.phase,
+            path_id=local.path_id, body=who.body, arrived_ms=local.arrived_ms, eta_ms=local.eta_ms,
+            urgency=local.urgency, charter_id=who.charter_id, map_digest=who.map_digest,
+            ready=willing and able and now_ms >= at.engaged_ms + at.tuning.listen_ms - limits.INTENT_MS,
+            plan=at.driven_plan(local),
+            held=b"" if held is None else held.proposal_hash,
+            lease_end_ms=0 if held is None else held.lease_end_ms,
+            live=at.own_live(now_ms), certificates=tuple(self._voting.certificates),
+            votes_known=tuple((b.prefix, b.votes_mask) for b in open_now),
+            roster=tuple(at.peers.fresh(now_ms))[:names_max],
+            perceived_count=len(local.perceived),
+            perceived=clip(local.perceived, min(names_max, limits.PERCEIVED_MAX), limits.ID_CHARS_MAX),
+        )  # fmt: skip
+

@@ -1,0 +1,54 @@
+"""Saying again what somebody may have missed, every 100 ms while a proposal can still be decided.
+
+Every member repeats all signatures it knows, not only its own, so one good path from a voter to a holder
+is enough. After ``decide_by`` a certificate lets nobody in any more, and gossip ends.
+"""
+
+from __future__ import annotations
+
+from fleet.protocol import limits
+from fleet.protocol.ballot import Ballot, Own
+from fleet.protocol.situation import Situation
+
+
+def gossip(at: Situation, now_ms: int) -> None:
+    """Send what is due now."""
+    for ballot in at.ballots.values():
+        over = ballot.closed or now_ms > ballot.proposal.decide_by_ms
+        if over or ballot.own is not Own.ACCEPTED or now_ms - ballot.gossip_ms < limits.GOSSIP_MS:
+            continue
+        ballot.gossip_ms = now_ms
+        ballot.rounds += 1
+        if ballot.complete_ms is not None:
+            if not all(_certified(at, ballot, member) for member in ballot.proposal.members):
+                at.outbox.post(ballot.certificate())
+            continue
+        if _repeats_proposal(at, ballot):
+            at.outbox.send(ballot.message)
+        if not all(_knows(at, ballot, member) for member in ballot.proposal.members):
+            at.outbox.post(ballot.certificate())
+
+
+def _repeats_proposal(at: Situation, ballot: Ballot) -> bool:
+    """The coordinator does every round, and one member in turn: the way from the coordinator may be the bad one."""
+    members = ballot.proposal.members
+    return ballot.proposal.coordinator == at.me or members[ballot.rounds % len(members)] == at.me
+
+
+def _certified(at: Situation, ballot: Ballot, member: str) -> bool:
+    """Whether ``member`` has said that it has the certificate."""
+    intent = at.peers.intent(member)
+    return member == at.me or (intent is not None and ballot.prefix in intent.certificates)
+
+
+def _knows(at: Situation, ballot: Ballot, member: str) -> bool:
+    """Whether ``member`` has said that it has every signature known here."""
+    if member == at.me:
+        return True
+    intent = at.peers.intent(member)
+    if intent is None:
+        return False
+    if ballot.prefix in intent.certificates:
+        return True
+    mask = ballot.votes_mask
+    return any(prefix == ballot.prefix and known & mask == mask for prefix, known in intent.votes_known)

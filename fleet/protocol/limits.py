@@ -1,0 +1,65 @@
+"""Every limit of the protocol by name (rule P13); what happens at each limit stands beside it."""
+
+from __future__ import annotations
+
+DATAGRAM_BYTES_MAX = 1200
+"""One message, one unfragmented datagram. A longer one is not sent, and refused unread when received."""
+ID_CHARS_MAX = 24
+ZONE_CHARS_MAX = 40
+PATH_CHARS_MAX = 64
+PLAN_BYTES_MAX = 480
+"""A TimedPath of 64 segments; refused by the parser beyond."""
+MEMBERS_MAX = 15
+"""15 signatures of 64 bytes fill a certificate's datagram. A larger conflict set cannot be agreed on at
+once: the proposer notes ``members_over_limit`` and waits."""
+BATCH_MAX = 12
+ROSTER_MAX = 15
+PERCEIVED_MAX = 8
+LIVE_MAX = 4
+"""Own tubes pending or held at one time; further proposals that name the vehicle are refused."""
+CERTIFICATES_MAX = 8
+"""Certificates listed in an intent, newest kept; unlisted ones are gossiped again, which costs bytes only."""
+REASONS_MAX = 8
+REASON_CHARS_MAX = 64
+PASSENGER_BYTES_MAX = 128
+LEASE_MS_MAX = 120_000
+"""Longest promise, from the proposal's stamp to the lease's end."""
+
+FRESH_MS = 500
+"""Older messages (plus the clock bound) are refused, and their sender is not planned with."""
+PEER_SILENT_MS = 2_000
+"""A peer not heard for longer no longer counts as a member by its word alone: its promises and the
+perceived body still do. Bursts of five lost intents (500 ms) are common at 30 % loss; this is four."""
+LOCAL_AGE_MS_MAX = 150
+"""Own estimate older than this: nothing is signed until the next tick."""
+INTENT_MS = 100
+INTENT_RELAXED_MS = 250
+"""A holder with nothing to decide speaks less often."""
+INTENT_GAP_MS_MIN = 50
+"""Least spacing of intents that only a changed plan causes."""
+GOSSIP_MS = 100
+RANK_MS = 150
+"""What each place in the order waits before it proposes in another's stead."""
+JITTER_MS = 50
+BACKOFF_MS = (150, 300, 600, 1000)
+"""After the k-th failed attempt in a row; the last repeats."""
+DECIDE_MS_MIN = 200
+DECIDE_MS_START = 300
+DECIDE_MS_MAX = 2_000
+
+PEERS_MAX = 64
+"""When full of fresh peers, a stranger is not admitted and nothing is signed (``peers_full``): somebody
+who may have to be a member is not heard."""
+TUBES_MAX = 256
+"""When full, no further promise is given (``tubes_full``); those given are kept."""
+BALLOTS_MAX = 64
+BALLOTS_PER_SENDER_MAX = 4
+"""Further undecided proposals of one coordinator are ignored."""
+ORPHANS_MAX = 128
+"""Votes and refusals that came before their proposal; the oldest are dropped and come again by gossip."""
+TOKEN_MS = 8
+TOKENS_MS_MAX = 480
+"""Token bucket per sender: one message per 8 ms in the long run, bursts of 60; the rest is dropped unread."""
+CODEC_MEMO_MAX = 4096
+LATENCIES_MAX = 4096
+"""Decision times kept for statistics; further ones are only counted."""

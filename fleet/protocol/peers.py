@@ -1,0 +1,148 @@
+"""Who is heard: the newest intent of each sender, with cheap checks before the costly ones.
+
+``hear`` runs for every intent of every neighbour and only stores; what follows from an intent is
+worked out at the next tick.
+"""
+
+from __future__ import annotations
+
+from fleet.protocol import limits
+from fleet.protocol.codec import Codec, Opened
+from fleet.protocol.table import Phase
+from fleet.protocol.wire import Intent, with_plan
+
+
+class Peer:
+    """What is known of one sender."""
+
+    __slots__ = ("heard_ms", "intent", "token_ms", "tokens_at_ms")
+
+    def __init__(self, now_ms: int) -> None:
+        self.intent: Intent | None = None
+        self.heard_ms = now_ms
+        self.token_ms = limits.TOKENS_MS_MAX
+        self.tokens_at_ms = now_ms
+
+
+class Peers:
+    """Senders of the zone and session engaged with, by id."""
+
+    def __init__(self, codec: Codec, eps_ms: int) -> None:
+        self._codec = codec
+        self._eps_ms = eps_ms
+        self._peers: dict[str, Peer] = {}
+        self._strangers = Peer(0)
+        self._changed: dict[str, None] = {}
+        self.full_until_ms = 0
+        """While ahead of the clock, a stranger had to be turned away: nothing may be signed."""
+
+    def clear(self) -> None:
+        self._peers.clear()
+        self._changed.clear()
+        self.full_until_ms = 0
+
+    def hear(self, opened: Opened, sender: str, intent: Intent, now_ms: int) -> str:
+        """Take an intent; returns why not, or nothing. Size, zone and session are already checked."""
+        peer = self._peers.get(sender)
+        if peer is None:
+            return self._admit(opened, sender, intent, now_ms)
+        held = peer.intent
+        if held is not None and intent.seq <= held.seq:
+            return "replayed"
+        age_ms = now_ms - intent.stamp_ms
+        if age_ms > limits.FRESH_MS + self._eps_ms or age_ms < -2 * self._eps_ms:
+            return "not_fresh"
+        if not opened.authentic and not self._codec.authenticate(opened):
+            return "bad_signature"
+        if held is not None and intent.stamp_ms < held.stamp_ms:
+            return "replayed"
+        peer.intent = intent
+        peer.heard_ms = now_ms
+        self._changed[sender] = None
+        return ""
+
+    def spend(self, sender: str, now_ms: int) -> bool:
+        """Take one message's tokens from the sender's bucket; False: the message is dropped unread.
+
+        All strangers share one bucket, so invented names buy nothing.
+        """
+        peer = self._peers.get(sender, self._strangers)
+        tokens = min(limits.TOKENS_MS_MAX, peer.token_ms + now_ms - peer.tokens_at_ms) - limits.TOKEN_MS
+        peer.tokens_at_ms = now_ms
+        if tokens < 0:
+            peer.token_ms = tokens + limits.TOKEN_MS
+            return False
+        peer.token_ms = tokens
+        return True
+
+    def take_changed(self) -> list[str]:
+        """Senders with an intent not looked at yet, sorted."""
+        if not self._changed:
+            return []
+        names = sorted(self._changed)
+        self._changed.clear()
+        return names
+
+    def offer(self, vehicle: str, plan: bytes) -> None:
+        """A counter-offer: plan with this as the sender's own plan until its next intent."""
+        peer = self._peers.get(vehicle)
+        if peer is not None and peer.intent is not None:
+            peer.intent = with_plan(peer.intent, plan)
+
+    def intent(self, vehicle: str) -> Intent | None:
+        peer = self._peers.get(vehicle)
+        return None if peer is None else peer.intent
+
+    def within(self, now_ms: int, age_ms_max: int) -> dict[str, Intent]:
+        """Newest intents not older than ``age_ms_max`` by their stamp, in order of id."""
+        oldest_ms = now_ms - age_ms_max - self._eps_ms
+        found = {}
+        for vehicle in sorted(self._peers):
+            intent = self._peers[vehicle].intent
+            if intent is not None and intent.stamp_ms >= oldest_ms:
+                found[vehicle] = intent
+        return found
+
+    def fresh(self, now_ms: int) -> dict[str, Intent]:
+        return self.within(now_ms, limits.FRESH_MS)
+
+    def concerned(self, now_ms: int) -> dict[str, Intent]:
+        """Whoever may have to be a member: heard within ``PEER_SILENT_MS`` and not yet clear of the zone."""
+        return {
+            vehicle: intent
+            for vehicle, intent in self.within(now_ms, limits.PEER_SILENT_MS).items()
+            if intent.phase is not Phase.CLEARED or intent.live
+        }
+
+    def latency_ms(self, now_ms: int) -> int:
+        """The largest one-way delay among the newest intents of fresh peers."""
+        delays = [
+            peer.heard_ms - peer.intent.stamp_ms
+            for peer in self._peers.values()
+            if peer.intent is not None and now_ms - peer.heard_ms <= limits.FRESH_MS
+        ]
+        return max(0, max(delays, default=0))
+
+    def expire(self, now_ms: int) -> None:
+        """Forget senders that have been silent for long; what they promised is kept elsewhere."""
+        silent_ms = limits.PEER_SILENT_MS + limits.FRESH_MS + self._eps_ms
+        gone = [vehicle for vehicle, peer in self._peers.items() if now_ms - peer.heard_ms > silent_ms]
+        for vehicle in gone:
+            del self._peers[vehicle]
+            self._changed.pop(vehicle, None)
+
+    def _admit(self, opened: Opened, sender: str, intent: Intent, now_ms: int) -> str:
+        age_ms = now_ms - intent.stamp_ms
+        if age_ms > limits.FRESH_MS + self._eps_ms or age_ms < -2 * self._eps_ms:
+            return "not_fresh"
+        if not self._codec.authenticate(opened):
+            return "bad_signature"
+        if len(self._peers) >= limits.PEERS_MAX:
+            self.expire(now_ms)
+        if len(self._peers) >= limits.PEERS_MAX:
+            self.full_until_ms = now_ms + limits.PEER_SILENT_MS
+            return "peers_full"
+        peer = self._peers[sender] = Peer(now_ms)
+        peer.intent = intent
+        self._changed[sender] = None
+        return ""

@@ -1,0 +1,1 @@
+"""Hardware abstraction layer: vehicle interface, vehicle files, limits and backends."""

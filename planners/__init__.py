@@ -1,0 +1,1 @@
+"""Joint motion planning: maps, zones, conflict geometry, profiles, planners and the verifier."""

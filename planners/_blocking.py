@@ -1,0 +1,141 @@
+"""Compiled kernels of blocking: where and when earlier plans keep a vehicle out, on one grid of time.
+
+Every plan is sampled at the same instants, ``CELL_MS`` apart. Conflict tables of all pairs lie in one flat
+array each (``lo``, ``hi``); an *item* is one conflict set between the vehicle being planned and one
+obstacle: columns of ``items`` are row of the obstacle, offset into lo/hi, first bin, bin count, and
+whether the set is a shared lane (headway) or not (crossing). All tests count a whole cell of time
+at its worst end, so they are sound between the instants too.
+
+Symbols
+-------
+rows[r, n]      s_j of obstacle r at instant n; inf once it has left the map
+state[c]        of item c: 0 undecided, 1 the vehicle passes after, 2 before because it is already there
+pad[k], gap[k]  time buffer in cells and distance in metres; k = 0 crossing, 1 headway
+"""
+
+from __future__ import annotations
+
+import math
+
+from numba import types
+
+from planners._jit import kernel
+
+CELL_MS = 50
+
+_F1 = types.Array(types.float64, 1, "C", readonly=True)
+_F2 = types.Array(types.float64, 2, "C", readonly=True)
+_I1 = types.Array(types.int64, 1, "C", readonly=True)
+_I2 = types.Array(types.int64, 2, "C", readonly=True)
+_F1_OUT = types.Array(types.float64, 1, "C")
+_I1_OUT = types.Array(types.int64, 1, "C")
+
+
+@kernel((_I2, _F1, _F1, _F2, types.float64, types.int64, _I1_OUT))
+def who_is_ahead(items, steps, hi, rows, s, n0, state):  # type: ignore[no-untyped-def]
+    """Set state to 2 where the vehicle at ``s`` is beyond the first bin that the obstacle has yet to pass."""
+    for c in range(items.shape[0]):
+        row, offset, first, count = items[c, 0], items[c, 1], items[c, 2], items[c, 3]
+        k = 0
+        while k < count and hi[offset + k] < rows[row, n0]:
+            k += 1
+        state[c] = 2 if k < count and (first + k) * steps[c] < s else 0
+
+
+@kernel((_I2, _F1, _I1, _F1, _F2, _I1, _F1, types.int64, types.int64, _F1_OUT))
+def barrier(items, steps, state, hi, rows, pad, gap, kind, n0, out):  # type: ignore[no-untyped-def]
+    """Lower ``out`` [instant] to where passing after each item of ``kind`` allows the rear axle to be.
+
+    A bin is open once the obstacle was past its ``hi`` (and ``gap``) a time ``pad`` ago; out[n] is the start
+    of the first bin that is not.
+    """
+    last = out.shape[0] - 1
+    for c in range(items.shape[0]):
+        if state[c] != 1 or items[c, 4] != kind:
+            continue
+        row, offset, first, count = items[c, 0], items[c, 1], items[c, 2], items[c, 3]
+        k = 0
+        for n in range(n0, last + 1):
+            s = rows[row, max(0, n - pad[kind])] - gap[kind]
+            while k < count and hi[offset + k] < s:
+                k += 1
+            if k == count:
+                break
+            out[n] = min(out[n], (first + k) * steps[c])
+
+
+@kernel((_F1, _F1, types.int64, types.float64, types.float64, _F1_OUT, _F1_OUT))
+def constraints(free, start_step, n0, v_max, margin, con_t, con_u):  # type: ignore[no-untyped-def]
+    """The few (t, s) that say the same as the barrier ``free`` [instant]; returns their number.
+
+    ``start_step`` holds the grid's first instant and its step. Within cell n the barrier is free[n] and
+    binds most at the cell's end. A pair that follows from the one before and ``v_max`` is left out.
+    """
+    count = 0
+    t, u = -math.inf, math.inf
+    last = free.shape[0] - 1
+    for n in range(n0, last + 1):
+        if free[n] == math.inf:
+            break
+        if n < last and free[n + 1] == free[n]:
+            continue
+        end = start_step[0] + (n + 1) * start_step[1]
+        if count and free[n] - margin >= u + v_max * (end - t) and n < last:
+            continue
+        t, u = end, free[n] - margin
+        con_t[count], con_u[count] = t, u
+        count += 1
+    return count
+
+
+@kernel((_F1, _F1, _F1, types.int64, types.int64, types.float64, _F1_OUT))
+def relax(soft, hard, braking, n0, n1, margin, out):  # type: ignore[no-untyped-def]
+    """Where braking at once cannot keep the buffers of ``soft``, allow just that, if ``hard`` does.
+
+    Writes the relaxed barrier; returns the first cell at which even ``hard`` is violated, or -1.
+    """
+    for n in range(out.shape[0]):
+        out[n] = soft[n]
+    for n in range(n0, n1):
+        if braking[n + 1] + margin > soft[n]:
+            if braking[n + 1] > hard[n] + 1e-9:
+                return n
+            out[n] = braking[n + 1] + 2.0 * margin
+    return -1
+
+
+@kernel((_I2, _F1, _I1, types.int64, _F1, _F1, _F2, _I1, _F1, _F1, types.int64, _I1_OUT))
+def clash(items, steps, state, wanted, lo, hi, rows, pad, gap, own, n0, found):  # type: ignore[no-untyped-def]
+    """First cell in which the vehicle's positions ``own`` [instant] meet an item whose state is ``wanted``.
+
+    They meet if within a cell the vehicle is in a bin and the obstacle, at any time up to ``pad`` cells
+    earlier or later, within ``gap`` of [lo, hi]. ``found[0]`` becomes the item, -1 for none; returns the cell.
+    """
+    last = own.shape[0] - 1
+    best = last
+    found[0] = -1
+    for c in range(items.shape[0]):
+        if state[c] != wanted:
+            continue
+        row, offset, first, count, kind = items[c, 0], items[c, 1], items[c, 2], items[c, 3], items[c, 4]
+        step = steps[c]
+        begin, end = first * step, (first + count) * step
+        n, high = n0, best
+        while n < high:
+            mid = (n + high) // 2
+            if own[mid + 1] < begin:
+                n = mid + 1
+            else:
+                high = mid
+        while n < best and own[n] <= end:
+            early = rows[row, max(0, n - pad[kind])] - gap[kind]
+            late = rows[row, min(last, n + 1 + pad[kind])] + gap[kind]
+            k = max(0, int(math.floor((own[n] - begin) / step)))
+            top = min(count - 1, int(math.floor((min(own[n + 1], end) - begin) / step)))
+            while k <= top:
+                if lo[offset + k] <= late and hi[offset + k] >= early:
+                    best, found[0] = n, c
+                    break
+                k += 1
+            n += 1
+    return best

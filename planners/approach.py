@@ -1,0 +1,88 @@
+"""Plans of a vehicle without agreement: drive on, keep behind the leader, stand at the line.
+
+Braking is comfortable where there is room and rises to the vehicle's limit as it runs out. Where even
+that cannot stop the vehicle in time it brakes as hard as its limits allow; keeping it from harm is then
+the safety kernel's work.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from planners._profile import Drive
+from planners.blocking import AFTER, UNDECIDED, Blocking, Obstacle, margin_m
+from planners.interface import Body, Commitment
+from planners.profile import Start, integer_plan, profile_knots, size_scale
+from planners.sequential import AIM_SHORT_M, Sequential, Task
+from planners.timed_path import TimedPath
+from planners.zone_map import Floats
+
+COMFORT = 0.6
+"""Share of the braking limit that is used where there is room."""
+_LOSS_S = 0.3
+"""What a milder way to keep behind the leader may cost at the line."""
+_STAY_M = 0.05
+"""Standing vehicles do not creep forward by less than this."""
+
+
+def approach_plan(
+    sequential: Sequential,
+    body: Body,
+    path_id: str,
+    state: tuple[float, float],
+    now_ms: int,
+    ahead: tuple[float, Commitment | None],
+) -> TimedPath:
+    """See :meth:`planners.interface.JointPlanner.approach`; ``ahead`` is (stop_s_m, leader)."""
+    path = sequential.path(path_id)
+    stop_s_m, leader = ahead
+    start = Start((), now_ms, round(state[0] * 1000.0) * 1e-3, max(0, round(state[1] * 1000.0)) * 1000, 0.0)
+    grid = sequential.grid(now_ms)
+    obstacles = [] if leader is None else [Obstacle(leader.plan.vehicle, leader.body, leader.plan)]
+    blocking = Blocking(body, path_id, obstacles, grid, sequential.tables)
+    stop = stop_s_m - body.footprint.front_m
+    short = min(AIM_SHORT_M * size_scale(body), max(0.0, 0.5 * (stop - start.s_m)))
+    nothing = TimedPath(body.vehicle, path_id, now_ms, 0, 0, ())
+    sections = sequential.sections(path, body.limits)
+    task = Task(body, path, sections, nothing, start, stop - short, stop - short, stop, blocking, grid)
+    blocking.place(start.s_m, task.cell)
+    blocking.state[blocking.state == UNDECIDED] = AFTER
+    knots = _driving(sequential, task)
+    sequential.keep(grid)
+    if knots is None:
+        return TimedPath(body.vehicle, path_id, now_ms, round(start.s_m * 1000.0), 0, ((1000, 0),))
+    return integer_plan(body.vehicle, path, None, start, knots, body)
+
+
+def _driving(sequential: Sequential, task: Task) -> Floats | None:
+    """The profile of the mildest braking that keeps all limits, else of the hardest; None to stand still."""
+    standing = task.start.v_umps == 0
+    free = np.full(task.grid.rows.shape[1], math.inf)
+    hard = sequential.drive(task, math.inf, 1.0)
+    halt_m = hard.s + 0.5 * hard.v * hard.v / hard.brake
+    if sequential.lower(task, free) < 0:
+        stop = min(task.stop_m, float(free[-1]) - 2.0 * margin_m(task.body))
+        if standing and stop - task.start.s_m < _STAY_M * size_scale(task.body):
+            return None
+        drive = _comfortable(hard._replace(stop=stop))
+        s_ref = min(stop - AIM_SHORT_M * size_scale(task.body), drive.gone)
+        knots, tau, t_ref = sequential.fastest(task, drive, free, s_ref)
+        if halt_m <= task.line_m and knots is not None:
+            mild = sequential.mildest(task, drive, free, (s_ref, t_ref + _LOSS_S)) if tau > drive.t else None
+            if mild is not None:
+                return profile_knots(drive, task.sections, mild, sequential.room)
+            shape = (0.0, math.inf, tau)
+            return profile_knots(drive._replace(ease=drive.brake), task.sections, shape, sequential.room)
+    if standing:
+        return None
+    return profile_knots(hard._replace(stop=halt_m), task.sections, (math.inf, math.inf, hard.t), sequential.room)
+
+
+def _comfortable(drive: Drive) -> Drive:
+    """Brake no harder than comfort asks for, or than it takes to stand in time."""
+    room = drive.stop - drive.s
+    needed = 0.5 * drive.v * drive.v / room if room > 0.0 else drive.brake
+    share = min(drive.brake, max(COMFORT * drive.brake, needed))
+    return drive._replace(ease=COMFORT * drive.brake, slope=share)

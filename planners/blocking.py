@@ -1,0 +1,193 @@
+"""Who is in the way: conflict tables packed for the kernels, plans sampled on one grid of time.
+
+The theory is in ``planners/_blocking.py``. A :class:`TableStore` lives as long as its planner; a
+:class:`TimeGrid` lives for one call and holds every plan that others must be clear of.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from planners import _blocking
+from planners._blocking import CELL_MS
+from planners.interface import Body, Conflicts
+from planners.profile import sampled, size_scale
+from planners.timed_path import TimedPath
+from planners.zone_map import Floats
+
+HORIZON_S = 150.0
+"""Plans that take longer than this are refused."""
+CELL_COUNT = int(HORIZON_S * 1000.0) // CELL_MS
+HEADWAY_S = 0.6
+"""Behind another vehicle in a lane: keeps the RSS distance at 50 km/h (7.8 m) and less than 2,300 veh/h do."""
+CROSSING_S = 0.4
+"""Between two vehicles that use the same place from different lanes."""
+STANDSTILL_M = 1.0
+"""Kept between standing vehicles of a lane in addition to both error budgets; model cars in proportion."""
+
+Ints = npt.NDArray[np.int64]
+CROSSING, HEADWAY = 0, 1
+UNDECIDED, AFTER, BEFORE = 0, 1, 2
+
+
+def margin_m(body: Body) -> float:
+    """Kept from barriers while searching, for what rounding to integers adds."""
+    return max(0.004, 0.02 * size_scale(body))
+
+
+class TableStore:
+    """Conflict tables of all pairs asked for so far, as flat arrays."""
+
+    def __init__(self, conflicts: Conflicts) -> None:
+        self._conflicts = conflicts
+        self._known: dict[tuple[str, int, str, int], list[tuple[int, int, int, int, float]]] = {}
+        self._outlines: dict[object, int] = {}
+        self._parts: list[tuple[Floats, Floats]] = []
+        self._size = 0
+        self.lo: Floats = np.zeros(0)
+        self.hi: Floats = np.zeros(0)
+
+    def between(self, path_i: str, body_i: Body, path_j: str, body_j: Body) -> list[tuple[int, int, int, int, float]]:
+        """Conflict sets of the pair as (offset, first bin, bin count, kind, step_m)."""
+        key = (path_i, self._outline(body_i), path_j, self._outline(body_j))
+        found = self._known.get(key)
+        if found is None:
+            found = []
+            tables = self._conflicts.between(
+                path_i, (body_i.footprint, body_i.budget), path_j, (body_j.footprint, body_j.budget)
+            )
+            for table in tables:
+                kind = CROSSING if table.kind == "crossing" else HEADWAY
+                found.append((self._size, table.first_bin, len(table.lo_m), kind, table.step_m))
+                self._parts.append((table.lo_m, table.hi_m))
+                self._size += len(table.lo_m)
+            self._known[key] = found
+        return found
+
+    def pack(self) -> None:
+        """Bring ``lo`` and ``hi`` up to date with what :meth:`between` has returned."""
+        if len(self.lo) != self._size:
+            self.lo = np.concatenate([part[0] for part in self._parts])
+            self.hi = np.concatenate([part[1] for part in self._parts])
+            self._parts = [(self.lo, self.hi)]
+
+    def _outline(self, body: Body) -> int:
+        return self._outlines.setdefault((body.footprint, body.budget), len(self._outlines))
+
+
+@dataclass(slots=True)
+class Obstacle:
+    """A plan that others must be clear of, and its row on the grid (-1: not sampled yet)."""
+
+    vehicle: str
+    body: Body
+    plan: TimedPath
+    row: int = -1
+
+
+class TimeGrid:
+    """Plans sampled every ``CELL_MS`` from ``base_ms`` on, when first asked for."""
+
+    def __init__(self, base_ms: int, rows: Floats) -> None:
+        self.base_ms = base_ms
+        self.rows = rows
+        self._used = 0
+
+    def row(self, obstacle: Obstacle) -> int:
+        """The row of ``rows`` that holds its positions."""
+        if obstacle.row < 0:
+            if self._used == len(self.rows):
+                self.rows = np.concatenate([self.rows, np.empty_like(self.rows)])
+            sampled(obstacle.plan, self.base_ms, CELL_MS, self.rows[self._used])
+            obstacle.row = self._used
+            self._used += 1
+        return obstacle.row
+
+    def cell(self, time_ms: int) -> int:
+        """The cell that holds ``time_ms``."""
+        return max(0, (time_ms - self.base_ms) // CELL_MS)
+
+    @property
+    def end_ms(self) -> int:
+        """The last instant."""
+        return self.base_ms + (self.rows.shape[1] - 1) * CELL_MS
+
+
+class Blocking:
+    """All conflict sets between one vehicle on one path and the obstacles, with what is decided of each."""
+
+    def __init__(self, body: Body, path_id: str, obstacles: list[Obstacle], grid: TimeGrid, tables: TableStore) -> None:
+        rows: list[tuple[int, int, int, int, int]] = []
+        steps: list[float] = []
+        self.obstacles: list[Obstacle] = []
+        for obstacle in obstacles:
+            for offset, first, count, kind, step in tables.between(path_id, body, obstacle.plan.path_id, obstacle.body):
+                rows.append((grid.row(obstacle), offset, first, count, kind))
+                steps.append(step)
+                self.obstacles.append(obstacle)
+        tables.pack()
+        self.items: Ints = np.array(rows, dtype=np.int64).reshape(len(rows), 5)
+        self.steps: Floats = np.array(steps, dtype=np.float64)
+        self.state: Ints = np.zeros(len(rows), dtype=np.int64)
+        self._tables, self._grid, self._body = tables, grid, body
+        self.soft_pad: Ints = np.array([round(CROSSING_S * 1000) // CELL_MS, round(HEADWAY_S * 1000) // CELL_MS])
+        self.soft_gap: Floats = np.array([0.0, STANDSTILL_M * size_scale(body)])
+        self.hard_pad: Ints = np.zeros(2, dtype=np.int64)
+        self.hard_gap: Floats = np.zeros(2)
+        self._found: Ints = np.zeros(1, dtype=np.int64)
+
+    def place(self, s_m: float, cell: int) -> None:
+        """Decide which obstacles the vehicle is already ahead of when it can first change its motion."""
+        _blocking.who_is_ahead(self.items, self.steps, self._tables.hi, self._grid.rows, s_m, cell, self.state)
+
+    def barrier(self, cell: int, braking: Floats, free: Floats) -> int:
+        """Fill ``free`` [instant]; returns the item at fault if even braking at once (s, ``braking``) is too late, or -1.
+
+        Behind another vehicle in a lane the buffers are given up where they cannot be kept, never the
+        geometry; crossing buffers are kept whole.
+        """
+        soft, hard, crossing = (np.full_like(free, math.inf) for _ in range(3))
+        self._lower(HEADWAY, self.soft_pad, self.soft_gap, cell, soft)
+        margin = margin_m(self._body)
+        if not (soft[cell:-1] >= braking[cell + 1 :] + margin).all():
+            self._lower(HEADWAY, self.hard_pad, self.hard_gap, cell, hard)
+            late = _blocking.relax(soft, hard, braking, cell, len(free) - 1, margin, free)
+            if late >= 0:
+                return self.worst(late)
+        else:
+            free[:] = soft
+        self._lower(CROSSING, self.soft_pad, self.soft_gap, cell, crossing)
+        np.minimum(free, crossing, out=free)
+        return -1
+
+    def _lower(self, kind: int, pad: Ints, gap: Floats, cell: int, out: Floats) -> None:
+        _blocking.barrier(
+            self.items, self.steps, self.state, self._tables.hi, self._grid.rows, pad, gap, kind, cell, out
+        )
+
+    def worst(self, cell: int) -> int:
+        """The item after which least is allowed at ``cell`` (-1: the last), or -1 if nothing is in the way."""
+        best, worst = math.inf, -1
+        state = self.state.copy()
+        for item in np.flatnonzero(state == AFTER).tolist():
+            self.state[:] = UNDECIDED
+            self.state[item] = AFTER
+            alone = np.full(self._grid.rows.shape[1], math.inf)
+            self._lower(int(self.items[item, 4]), self.hard_pad, self.hard_gap, 0, alone)
+            if alone[cell] < best:
+                best, worst = float(alone[cell]), item
+        self.state[:] = state
+        return worst
+
+    def clash(self, own: Floats, cell: int, *, wanted: int, hard: bool) -> int:
+        """The item of state ``wanted`` that positions ``own`` [instant] from ``cell`` on meet first, or -1."""
+        pad, gap = (self.hard_pad, self.hard_gap) if hard else (self.soft_pad, self.soft_gap)
+        _blocking.clash(
+            self.items, self.steps, self.state, wanted, self._tables.lo, self._tables.hi, self._grid.rows, pad, gap,
+            own, cell, self._found,
+        )  # fmt: skip
+        return int(self._found[0])

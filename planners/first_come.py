@@ -1,0 +1,101 @@
+"""First come, first served: vehicles are planned in the order in which they announced themselves.
+
+Vehicles inside the zone go first, nearest to leaving first; nobody is planned before the vehicle ahead
+in its lane. Each gets the earliest plan that is clear of the commitments, of the plans made before it in
+this call, and of what all other vehicles of the call follow for now.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence, Set
+
+from fleet.errors import PlanError
+from planners.approach import approach_plan
+from planners.blocking import Obstacle
+from planners.interface import Body, Commitment, Conflicts, JointPlan, Refusal, Request
+from planners.profile import start_at
+from planners.sequential import Sequential, Task
+from planners.timed_path import TimedPath
+from planners.zone_map import ZoneMap
+
+
+class FirstCome:
+    """The joint planner ``first_come``. Not for use by two threads at once: it owns scratch arrays."""
+
+    name = "first_come"
+
+    def __init__(self, zone_map: ZoneMap, conflicts: Conflicts) -> None:
+        self._sequential = Sequential(zone_map, conflicts)
+
+    def plan(self, requests: Sequence[Request], commitments: Sequence[Commitment], *, now_ms: int) -> JointPlan:
+        """Plan ``requests`` one by one; see :class:`planners.interface.JointPlanner`.
+
+        Reasons of refusal: ``cannot_stop``, ``horizon``, ``no_room_before_next_zone``,
+        ``blocked_by:<vehicle>``, ``start_in_conflict:<vehicle>``.
+        """
+        asked = {request.body.vehicle for request in requests}
+        if len(asked) != len(requests):
+            raise PlanError("a vehicle is in one call of plan() more than once")
+        unplanned = set(asked)
+        fixed = [Obstacle(c.plan.vehicle, c.body, c.plan) for c in commitments if c.plan.vehicle not in asked]
+        current = {r.body.vehicle: Obstacle(r.body.vehicle, r.body, r.approach) for r in requests}
+        base_ms = min([now_ms, *(request.switch_ms for request in requests)])
+        grid = self._sequential.grid(base_ms)
+        plans: list[TimedPath] = []
+        refused: list[Refusal] = []
+        for request in self.order(requests):
+            vehicle = request.body.vehicle
+            others = fixed + [obstacle for name, obstacle in current.items() if name != vehicle]
+            task = self._sequential.task(request, others, grid)
+            answer = task if isinstance(task, Refusal) else self.answer(request, task, unplanned)
+            if isinstance(answer, Refusal):
+                refused.append(answer)
+            else:
+                plans.append(answer)
+                unplanned.discard(vehicle)
+                current[vehicle] = Obstacle(vehicle, request.body, answer)
+        self._sequential.keep(grid)
+        return JointPlan(tuple(plans), tuple(refused))
+
+    def approach(
+        self,
+        body: Body,
+        path_id: str,
+        state: tuple[float, float],
+        *,
+        now_ms: int,
+        stop_s_m: float,
+        leader: Commitment | None,
+    ) -> TimedPath:
+        """See :class:`planners.interface.JointPlanner`."""
+        return approach_plan(self._sequential, body, path_id, state, now_ms, (stop_s_m, leader))
+
+    def answer(self, request: Request, task: Task, unplanned: Set[str]) -> TimedPath | Refusal:
+        """Plan one vehicle; ``unplanned`` are those of the call that have no plan yet or were refused."""
+        return self._sequential.early(task)
+
+    def order(self, requests: Sequence[Request]) -> list[Request]:
+        """Passing order: by :meth:`key`, nobody before the vehicle ahead in its lane."""
+        waiting = sorted(requests, key=lambda request: (self.key(request), request.body.vehicle))
+        ordered: list[Request] = []
+        while waiting:
+            names = {request.body.vehicle for request in waiting}
+            # A circle of leaders cannot arise on a road; should one be stated, the first of it goes.
+            free = (request for request in waiting if request.lane_leader not in names)
+            following = next(free, waiting[0])
+            waiting.remove(following)
+            ordered.append(following)
+        return ordered
+
+    def key(self, request: Request) -> tuple[int, float, float]:
+        """What requests are sorted by: inside first, nearest to leaving first, then by arrival."""
+        remaining, arrived = self.remaining_inside_m(request), float(request.arrived_ms)
+        return (0, remaining, arrived) if remaining < math.inf else (1, arrived, 0.0)
+
+    def remaining_inside_m(self, request: Request) -> float:
+        """What a vehicle that is inside its zone when it can switch has yet to drive there; else inf."""
+        body, passage = request.body, self._sequential.passage(request.approach.path_id, request.zone_id)
+        s_m = start_at(request.approach, request.switch_ms).s_m
+        inside = s_m + body.footprint.front_m > passage.line_s_m and s_m - body.footprint.rear_m <= passage.exit_s_m
+        return passage.exit_s_m + body.footprint.rear_m - s_m if inside else math.inf

@@ -1,0 +1,1 @@
+"""Worlds, scenarios, network model, runner, metrics and reports."""

@@ -1,0 +1,60 @@
+"""A progress bar for a run: vehicles that have left, simulated time, and how fast it goes."""
+
+from __future__ import annotations
+
+from time import perf_counter
+from types import TracebackType
+from typing import Any
+
+_REFRESH_S = 0.2
+
+
+class Progress:
+    """Shows nothing where ``shown`` is false; on a terminal a bar, elsewhere one line per phase."""
+
+    def __init__(self, shown: bool) -> None:
+        self._shown = shown
+        self._bar: Any = None
+        self._task: Any = None
+        self._title = ""
+        self._started_s = self._drawn_s = 0.0
+
+    def __enter__(self) -> Progress:
+        if self._shown:
+            from rich.console import Console
+            from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, TextColumn
+            from rich.progress import Progress as RichProgress
+
+            self._bar = RichProgress(
+                SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
+                TextColumn("{task.fields[note]}"), console=Console(stderr=True), transient=True,
+            )  # fmt: skip
+            self._bar.start()
+            self._task = self._bar.add_task("", total=None, note="")
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+    def say(self, what: str) -> None:
+        """What goes on now, of unknown length."""
+        if self._bar is not None:
+            self._bar.update(self._task, description=what, total=None, note="")
+
+    def start(self, title: str, total: int) -> None:
+        """The run begins; ``total`` vehicles are to leave."""
+        self._started_s = perf_counter()
+        if self._bar is not None:
+            self._bar.update(self._task, description=title, total=total, completed=0, note="")
+
+    def update(self, left: int, sim_s: float) -> None:
+        """``left`` vehicles have left at ``sim_s``."""
+        now = perf_counter()
+        if self._bar is None or now - self._drawn_s < _REFRESH_S:
+            return
+        self._drawn_s = now
+        rate = sim_s / max(1e-6, now - self._started_s)
+        self._bar.update(self._task, completed=left, note=f"{sim_s:6.1f} s simulated, {rate:.1f}x real time")

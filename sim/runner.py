@@ -1,0 +1,411 @@
+"""Runs a scenario: bodies in a world, a node on each, datagrams between them, and a record of it all.
+
+One loop of fixed steps. Within a step, in this order: bodies enter; each node takes its datagrams and
+ticks, in the order of names; drivers without a radio act; the truth is logged; physics advances;
+bodies that reached their destination leave. Nothing depends on wall time but the timings in the report.
+"""
+
+from __future__ import annotations
+
+import math
+import platform
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from time import perf_counter
+
+import numpy as np
+import numpy.typing as npt
+
+from fleet.charter.model import default_charter
+from fleet.errors import ConfigError
+from fleet.node.driver import Node
+from fleet.node.stopwatch import Stopwatch
+from planners.paths import pose_at
+from planners.registry import PLANNERS
+from planners.timed_path import TimedPath
+from sim.entrance import Entrance
+from sim.fleet_node import NodeFactory
+from sim.legacy_traffic import LegacyCar
+from sim.network import Network
+from sim.progress import Progress
+from sim.records import RunLog, Summary, VehicleInfo
+from sim.scenario import Scenario
+from sim.solo import free_flow_s, movement_of
+from sim.stage import Actor, Stage, build_stage
+from sim.vehicle_backend import SensorSuite, SimVehicle
+from sim.world import Contact, World
+
+Floats = npt.NDArray[np.float64]
+
+WORLDS = ("bullet", "kinematic")
+_MS = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class RunOptions:
+    """What the command line adds to a scenario."""
+
+    out: Path
+    progress: bool = True
+    mcap: bool = True
+    command_line: str = ""
+
+
+@dataclass(slots=True)
+class _Car:
+    """A vehicle that is on the map."""
+
+    actor: Actor
+    slot: int
+    node: Node | None
+    legacy: LegacyCar | None
+    radio: int
+    plan: TimedPath | None = None
+    front_m: float = 0.0
+    s_m: float = 0.0
+
+
+def make_world(name: str) -> World:
+    """A fresh world by name.
+
+    Raises
+    ------
+    ConfigError
+        No such world, or its library is not installed.
+    """
+    if name == "bullet":
+        from sim.bullet_world import BulletWorld
+
+        return BulletWorld()
+    if name == "kinematic":
+        from sim.kinematic_world import KinematicWorld
+
+        return KinematicWorld()
+    raise ConfigError(f"no world named {name!r}; known: {', '.join(WORLDS)}")
+
+
+def run(scenario: Scenario, out: Path, options: RunOptions) -> Summary:
+    """Run ``scenario`` and write the files of a run into ``out``.
+
+    Raises
+    ------
+    ConfigError
+        The scenario cannot be staged; nothing has been written then.
+    """
+    if scenario.planner not in PLANNERS:
+        raise ConfigError(f"no planner named {scenario.planner!r}; known: {', '.join(sorted(PLANNERS))}")
+    began = perf_counter()
+    watch = Stopwatch(perf_counter)
+    with Progress(options.progress) as progress:
+        progress.say(f"building {scenario.name}")
+        stage = build_stage(scenario)
+        world = make_world(scenario.world)
+        period_ms = round(scenario.control.period_s * 1000.0)
+        factory = NodeFactory(stage, scenario.planner, scenario.seed, period_ms * 1e-3, watch)
+        progress.say("measuring free flow")
+        free = _free_flow(scenario, stage, factory, period_ms)
+        log = RunLog.create(out, _manifest(scenario, stage, options), stage.zone_map, mcap=options.mcap)
+        watch.seconds.clear()
+        running = Run(scenario, stage, world, factory, log, watch, free)
+        started = perf_counter()
+        interrupted = False
+        try:
+            running.loop(progress)
+        except KeyboardInterrupt:
+            interrupted = True
+        driven = perf_counter()
+        progress.say("writing the report")
+        timings = {**running.timings(), "setup": started - began}
+        return log.finish(
+            status=0,
+            interrupted=interrupted,
+            wall_s=driven - started,
+            sim_s=running.now_ms * 1e-3,
+            timings=timings,
+            expectations=scenario.expectations,
+        )
+
+
+def _free_flow(scenario: Scenario, stage: Stage, factory: NodeFactory, period_ms: int) -> Mapping[object, float]:
+    world = make_world(scenario.world)
+    try:
+        return free_flow_s(stage.actors, world, factory.planner, factory.book, period_ms, scenario.seed)
+    finally:
+        world.close()
+
+
+def _manifest(scenario: Scenario, stage: Stage, options: RunOptions) -> dict[str, object]:
+    names = ("accord-fleet", "numpy", "numba", "shapely", "casadi", "pybullet", "msgspec", "pynacl", "pyarrow")
+    versions = {"python": platform.python_version()}
+    for name in names:
+        try:
+            versions[name] = version(name)
+        except PackageNotFoundError:
+            versions[name] = "absent"
+    return {
+        "scenario": {"name": scenario.name, "path": scenario.source, "sha256": scenario.source_sha256},
+        "seed": scenario.seed,
+        "planner": scenario.planner,
+        "backend": scenario.world,
+        "mechanism": scenario.mechanism,
+        "charter_id": default_charter().charter_id().hex(),
+        "map_digest": stage.zone_map.digest,
+        "versions": versions,
+        "command_line": options.command_line or " ".join(sys.argv),
+        "left_out": [{"what": what, "why": why} for what, why in stage.left_out],
+    }
+
+
+class Run:
+    """The loop's state."""
+
+    def __init__(
+        self, scenario: Scenario, stage: Stage, world: World, factory: NodeFactory, log: RunLog, watch: Stopwatch,
+        free: Mapping[object, float],
+    ) -> None:  # fmt: skip
+        self._scenario, self._stage, self._world = scenario, stage, world
+        self._factory, self._log, self._watch = factory, log, watch
+        self._free = free
+        self._period_ms = round(scenario.control.period_s * 1000.0)
+        self._network = Network(scenario.network, scenario.seed)
+        self._suite = SensorSuite(world, seed=scenario.seed)
+        self._entrance = Entrance(stage, factory.roads, factory.verifier)
+        self._cars: dict[str, _Car] = {}
+        self._by_slot: dict[int, str] = {}
+        self._positions: Floats = np.zeros((64, 2))
+        self._touching: set[tuple[str, str]] = set()
+        self._samples_taken = 0
+        self.now_ms = 0
+        for outline in stage.obstacles:
+            world.add_obstacle(outline)
+
+    def loop(self, progress: Progress) -> None:
+        """Step until everybody has left or the time is over."""
+        end_ms = round(self._scenario.duration_s_max * 1000.0)
+        total = len(self._stage.actors)
+        progress.start(f"{self._scenario.name}, {self._scenario.world}", total)
+        while self.now_ms < end_ms and (self._cars or self._entrance.waiting):
+            self._step()
+            progress.update(total - len(self._cars) - self._entrance.waiting, self.now_ms * 1e-3)
+        self._log_truth()
+        self._close()
+
+    def timings(self) -> dict[str, float]:
+        """Wall seconds by part of the loop."""
+        return dict(self._watch.seconds)
+
+    def _step(self) -> None:
+        now_ms, watch = self.now_ms, self._watch
+        watch.enter("perception")
+        self._suite.tick(now_ms * _MS)
+        watch.leave()
+        self._enter()
+        watch.enter("control")
+        self._drive(now_ms)
+        watch.leave()
+        watch.enter("logging")
+        self._log_truth()
+        watch.leave()
+        watch.enter("physics")
+        contacts = self._world.advance(self._period_ms * 1e-3)
+        self.now_ms = now_ms + self._period_ms
+        watch.leave()
+        self._note_contacts(contacts)
+        watch.enter("perception")
+        self._suite.tick(self.now_ms * _MS)
+        watch.leave()
+        self._depart()
+
+    # --- bodies
+
+    def _enter(self) -> None:
+        for actor, speed_mps in self._entrance.admit(self.now_ms, self._cars_now()):
+            path = self._stage.zone_map.paths[actor.path_id]
+            x, y, yaw = pose_at(path, actor.start_s_m)
+            slot = self._world.add(actor.vehicle, x, y, yaw, speed_mps)
+            self._suite.attach(slot, actor.vehicle)
+            self._announce(actor)
+            self._by_slot[slot] = actor.vehicle_id
+            front = actor.vehicle.body.length_m - actor.vehicle.body.rear_overhang_m
+            car = _Car(actor, slot, None, None, -1, front_m=front, s_m=actor.start_s_m)
+            if actor.role == "legacy":
+                car.legacy = LegacyCar(actor, self._stage, self._factory.roads)
+            else:
+                car.radio = self._network.register(actor.vehicle_id)
+                hardware = SimVehicle(self._suite, slot, actor.vehicle, name=actor.vehicle_id)
+                hardware.gate.configure()
+                hardware.gate.activate()
+                car.node = self._factory.make(actor, hardware, self._noter(actor.vehicle_id))
+            self._cars[actor.vehicle_id] = car
+            self._suite.tick(self.now_ms * _MS)
+
+    def _cars_now(self) -> list[tuple[Actor, float, float, TimedPath | None]]:
+        """(actor, s_m, speed, plan) of everybody on the map, by the truth."""
+        found = []
+        for car in self._cars.values():
+            row = self._suite.row(car.slot)
+            found.append((car.actor, car.s_m, row[3], car.node.plan if car.node else None))
+        return found
+
+    def _announce(self, actor: Actor) -> None:
+        body = actor.vehicle.body
+        path = self._stage.zone_map.paths[actor.path_id]
+        info = VehicleInfo(
+            vehicle_id=actor.vehicle_id, vehicle_class=actor.vehicle.vehicle_class, length_m=body.length_m,
+            width_m=body.width_m, wheelbase_m=body.wheelbase_m, rear_m=body.rear_overhang_m, origin=path.origin,
+            destination=path.destination, path_id=actor.path_id, role=actor.role, arrival_s=actor.arrival_s,
+            free_flow_s=self._free.get(movement_of(actor)),
+        )  # fmt: skip
+        self._log.vehicle(info)
+
+    def _depart(self) -> None:
+        for name, car in list(self._cars.items()):
+            x, y, *_ = self._suite.row(car.slot)
+            road = self._factory.roads.get(car.actor.path_id)
+            before_m = car.s_m + car.front_m
+            car.s_m, _, _ = road.project(x, y, car.s_m)
+            front_m = car.s_m + car.front_m
+            if front_m < road.length_m:
+                continue
+            share = (road.length_m - before_m) / max(1e-9, front_m - before_m)
+            at_s = self.now_ms * 1e-3 - self._period_ms * 1e-3 * (1.0 - min(1.0, max(0.0, share)))
+            self._log.departed(name, round(at_s, 6))
+            self._remove(name, car)
+
+    def _remove(self, name: str, car: _Car) -> None:
+        self._collect(car)
+        self._suite.detach(car.slot)
+        self._world.remove(car.slot)
+        del self._by_slot[car.slot]
+        if car.node is not None:
+            self._network.unregister(name)
+        del self._cars[name]
+
+    # --- nodes
+
+    def _drive(self, now_ms: int) -> None:
+        network, watch = self._network, self._watch
+        outgoing: list[tuple[_Car, bytes]] = []
+        for name in sorted(self._cars):
+            car = self._cars[name]
+            if car.node is None:
+                continue
+            inbox = network.poll(car.radio, now_ms)
+            for raw in car.node.tick(now_ms, inbox):
+                outgoing.append((car, raw))
+            plan = car.node.plan
+            if plan is not car.plan:
+                car.plan = plan
+                self._log_plan(now_ms, car)
+        if outgoing:
+            watch.enter("network")
+            positions = self._radio_positions()
+            for car, raw in outgoing:
+                network.broadcast(now_ms, car.radio, raw, positions)
+                self._log.count("messages")
+                self._log.count("bytes", len(raw))
+            watch.leave()
+            watch.enter("logging")
+            for car, raw in outgoing:
+                self._log.envelope(now_ms, car.actor.vehicle_id, raw)
+            watch.leave()
+        self._drive_legacy(now_ms)
+
+    def _radio_positions(self) -> Floats:
+        for car in self._cars.values():
+            if car.radio >= 0:
+                if car.radio >= len(self._positions):
+                    self._positions = np.vstack((self._positions, np.zeros_like(self._positions)))
+                x, y, *_ = self._suite.row(car.slot)
+                self._positions[car.radio] = (x, y)
+        return self._positions
+
+    def _drive_legacy(self, now_ms: int) -> None:
+        silent = [car for car in self._cars.values() if car.legacy is not None]
+        if not silent:
+            return
+        others = [(car.actor, car.s_m, self._suite.row(car.slot)) for car in self._cars.values()]
+        for car in silent:
+            if car.legacy is not None:
+                steer, accel = car.legacy.command(now_ms * 1e-3, car.s_m, self._suite.row(car.slot), others)
+                self._world.command(car.slot, steer, accel)
+
+    # --- records
+
+    def _noter(self, name: str):  # noqa: ANN202 - a bound writer
+        log = self._log
+
+        def note(now_ms: int, kind: str, detail: Mapping[str, object]) -> None:
+            log.decision(now_ms, name, kind, detail)
+
+        return note
+
+    def _log_truth(self) -> None:
+        if not self._cars:
+            return
+        names, phases, rows = [], [], []
+        for name, car in self._cars.items():
+            names.append(name)
+            phases.append(car.node.phase_name if car.node is not None else "legacy")
+            rows.append(self._suite.row(car.slot))
+        self._log.truth(self.now_ms * 1e-3, names, np.array(rows), phases)
+        samples = self._factory.planning_s
+        for value in samples[self._samples_taken :]:
+            self._log.sample("planning_s", value)
+        self._samples_taken = len(samples)
+
+    def _log_plan(self, now_ms: int, car: _Car) -> None:
+        if car.node is None or not car.node.committed or car.plan is None:
+            return
+        path = self._stage.zone_map.paths[car.actor.path_id]
+        arrays = self._factory.book.arrays(car.plan)
+        first = max(0, int(arrays.s_m[0] / path.step_m))
+        last = min(len(path.x_m), int(arrays.s_m[-1] / path.step_m) + 2)
+        stride = max(1, int(1.0 / path.step_m))
+        xy = np.column_stack((path.x_m[first:last:stride], path.y_m[first:last:stride]))
+        if len(xy):
+            self._log.plan(now_ms, car.actor.vehicle_id, xy)
+
+    def _note_contacts(self, contacts: tuple[Contact, ...]) -> None:
+        """Each touch once, when it begins."""
+        present = set()
+        for contact in contacts:
+            a = self._by_slot.get(contact.slot_a, "?")
+            b = self._by_slot.get(contact.slot_b, "obstacle")
+            pair = (min(a, b), max(a, b))
+            present.add(pair)
+            if pair not in self._touching:
+                self._log.contact(round(contact.time_s, 4), pair[0], pair[1], contact.depth_m)
+        self._touching = present
+
+    def _collect(self, car: _Car) -> None:
+        """A leaving node's counters."""
+        node = car.node
+        if node is None:
+            return
+        log, counters = self._log, node.counters
+        for value in node.latencies_ms:
+            log.sample("agreement_latency_s", value * 1e-3)
+        log.count("fallbacks", counters.fallbacks)
+        log.count("breaches", counters.breaches)
+        log.count("aborts", counters.aborts)
+        log.count("kernel_override_ticks", counters.kernel_overrides)
+        log.count("no_contingency_ticks", counters.no_contingency)
+        log.sample("tracking_lateral_m", counters.worst_lateral_m)
+        log.sample("tracking_longitudinal_m", counters.worst_longitudinal_m)
+
+    def _close(self) -> None:
+        for car in self._cars.values():
+            self._collect(car)
+        for name, value in vars_of(self._network.counters()).items():
+            self._log.count(f"network_{name}", value)
+        self._world.close()
+
+
+def vars_of(record: object) -> dict[str, int]:
+    """The integer fields of a slotted record."""
+    names = getattr(record, "__slots__", ())
+    return {name: value for name in names if isinstance(value := getattr(record, name), int) and not math.isnan(value)}

@@ -1,0 +1,81 @@
+"""Seeded faults against an omniscient observer; canary mutants prove that the observer can see."""
+
+from __future__ import annotations
+
+import pytest
+
+from fleet.protocol.ballot import Ballot, Own
+from fleet.protocol.records import LiveTube, Local
+from fleet.protocol.situation import Situation
+from tests.protocol.harness import World, bursty, violations
+from tests.protocol.liar import Equivocator
+
+SEEDS = 120
+PATHS = ("R1", "R2", "R1+R2", "R2+R3", "R3", "R1+R3")
+
+
+def soak(seed: int, duration_ms: int = 9_000) -> World:
+    """One run: 2 to 5 honest cars, perhaps a liar; loss to 50 %, delays to 300 ms, duplicates, skewed clocks."""
+    world = World(seed, tick_ms=50)
+    rng = world.rng
+    low = rng.randint(1, 40)
+    delays = (low, low + rng.choice((0, 20, 100, 260)))
+    world.fault = bursty(rng, rng.choice((0.0, 0.1, 0.3, 0.5)), rng.choice((1.0, 3.0, 5.0)), delays, rng.choice((0.0, 0.2)))
+    world.perfect_eyes = True
+    if rng.random() < 0.7:
+        world.liars["liar"] = Equivocator(world, "liar", rng.choice((150, 350, 700)))
+    for index in range(rng.randint(2, 5)):
+        car = world.add(f"v{index}", rng.choice(PATHS), skew_ms=rng.randint(-10, 10))
+        if index:
+            world.run(rng.choice((0, 0, 40, 700)))
+        world.engage(car)
+    world.run(duration_ms, world.all_done)
+    return world
+
+
+def test_no_two_honest_vehicles_ever_use_overlapping_tubes() -> None:
+    crossed = 0
+    for seed in range(SEEDS):
+        world = soak(seed)
+        assert violations(world) == [], f"seed {seed}: reproduce with tests.protocol.test_soak.soak({seed})"
+        crossed += len(world.used)
+    assert crossed > SEEDS, "the runs must do something to show anything"
+
+
+def test_the_same_seed_gives_the_same_run() -> None:
+    first, second = soak(3), soak(3)
+    assert first.log == second.log
+    assert first.air == second.air
+
+
+def caught(seeds: int) -> int | None:
+    """The first seed at which the observer sees a violation."""
+    return next((seed for seed in range(seeds) if violations(soak(seed))), None)
+
+
+def test_a_mutant_that_commits_on_a_majority_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    majority = property(lambda ballot: 2 * len(ballot.votes) > len(ballot.proposal.members))
+    monkeypatch.setattr(Ballot, "complete", majority)
+    assert caught(SEEDS) is not None
+
+
+def test_a_mutant_that_locks_the_epoch_and_not_the_tube_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    known = Situation.known
+    objections = Situation.objections
+
+    def no_promises(self: Situation, now_ms: int, *, without: bytes = b"") -> list[LiveTube]:
+        return [tube for tube in known(self, now_ms, without=without) if tube.kind != "promise"]
+
+    def one_per_epoch(self: Situation, ballot: Ballot, local: Local, now_ms: int) -> tuple[str, ...]:
+        epochs = {b.proposal.epoch for b in self.ballots.values() if b.own is Own.ACCEPTED}
+        return ("epoch",) if ballot.proposal.epoch in epochs else objections(self, ballot, local, now_ms)
+
+    monkeypatch.setattr(Situation, "known", no_promises)
+    monkeypatch.setattr(Situation, "objections", one_per_epoch)
+    assert caught(SEEDS) is not None
+
+
+def test_a_mutant_that_ignores_vehicles_it_does_not_hear_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Situation, "_state_objections", lambda self, local: [])
+    monkeypatch.setattr(Situation, "_member_objections", lambda self, proposal, concerned, local: [])
+    assert caught(SEEDS) is not None
