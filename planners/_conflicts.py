@@ -116,6 +116,23 @@ def scan(  # type: ignore[no-untyped-def]
     return count
 
 
+@kernel()
+def _level(a, i, b, j, along_m):  # type: ignore[no-untyped-def]
+    """How far bin j's centre line is to the side of bin i's, or infinity where the bins are not side by side.
+
+    A path that begins or ends in a lane is taken as going on straight, as far as bodies can touch: who is
+    behind a vehicle that starts there follows it.
+    """
+    dx = b[j, 0] - a[i, 0]
+    dy = b[j, 1] - a[i, 1]
+    ahead = dx * a[i, 2] + dy * a[i, 3]
+    if abs(ahead) <= along_m or (ahead < 0.0 and i == 0) or (ahead > 0.0 and i == a.shape[0] - 1):
+        return abs(dy * a[i, 2] - dx * a[i, 3])
+    if (ahead > 0.0 and j == 0) or (ahead < 0.0 and j == b.shape[0] - 1):
+        return abs(dy * b[j, 2] - dx * b[j, 3])
+    return math.inf
+
+
 @kernel(types.void(_I2, _F2, _F2, types.float64, types.float64, types.float64, _U1_OUT, _U1_OUT, _U1_OUT))
 def match(runs, mid_a, mid_b, along_m, lateral_m, cos_min, row_flag, column_flag, near):  # type: ignore[no-untyped-def]
     """Mark rows and columns whose centre lines coincide somewhere in a run.
@@ -126,11 +143,7 @@ def match(runs, mid_a, mid_b, along_m, lateral_m, cos_min, row_flag, column_flag
     for n in range(runs.shape[0]):
         i = runs[n, 0]
         for j in range(runs[n, 1], runs[n, 2] + 1):
-            dx = mid_b[j, 0] - mid_a[i, 0]
-            dy = mid_b[j, 1] - mid_a[i, 1]
-            if abs(dx * mid_a[i, 2] + dy * mid_a[i, 3]) > along_m:
-                continue
-            side = abs(dy * mid_a[i, 2] - dx * mid_a[i, 3])
+            side = _level(mid_a, i, mid_b, j, along_m)
             cos = mid_a[i, 2] * mid_b[j, 2] + mid_a[i, 3] * mid_b[j, 3]
             if side <= 3.0 * lateral_m and cos >= cos_loose:
                 near[n] = 1

@@ -97,3 +97,37 @@ def associate(tracks, expected, gate, out):
             if d2 < best:
                 best = d2
                 out[n] = m
+
+
+@kernel(
+    void(
+        float64, float64, float64, _READ, _READ, _READ, types.Array(int64, 1, "C", readonly=True), float64, float64,
+        int64[::1],
+    )
+)
+def nearest_samples(x, y, yaw, path_x, path_y, path_yaw, offsets, gate, heading_gate, out):
+    """Per path (flat arrays with ``offsets``) the sample next to (x, y), -1 where it is farther than ``gate``.
+
+    A path is searched every eighth sample first: samples are dense against the gate. The heading must
+    agree within ``heading_gate``.
+    """
+    stride = 8
+    for p in range(offsets.shape[0] - 1):
+        out[p] = -1
+        first, last = offsets[p], offsets[p + 1]
+        best = np.inf
+        at = first
+        for k in range(first, last, stride):
+            d2 = (path_x[k] - x) ** 2 + (path_y[k] - y) ** 2
+            if d2 < best:
+                best = d2
+                at = k
+        for k in range(max(first, at - stride), min(last, at + stride + 1)):
+            d2 = (path_x[k] - x) ** 2 + (path_y[k] - y) ** 2
+            if d2 < best:
+                best = d2
+                at = k
+        turn = yaw - path_yaw[at]
+        turn = abs(turn - 2.0 * np.pi * np.floor(turn / (2.0 * np.pi) + 0.5))
+        if best <= gate * gate and turn <= heading_gate:
+            out[p] = at - first

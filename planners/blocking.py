@@ -87,6 +87,8 @@ class Obstacle:
     body: Body
     plan: TimedPath
     row: int = -1
+    agreed: bool = True
+    """False for what a vehicle only follows until told otherwise: it will brake for a vehicle ahead."""
 
 
 class TimeGrid:
@@ -100,12 +102,16 @@ class TimeGrid:
     def row(self, obstacle: Obstacle) -> int:
         """The row of ``rows`` that holds its positions."""
         if obstacle.row < 0:
-            if self._used == len(self.rows):
-                self.rows = np.concatenate([self.rows, np.empty_like(self.rows)])
-            sampled(obstacle.plan, self.base_ms, CELL_MS, self.rows[self._used])
-            obstacle.row = self._used
-            self._used += 1
+            obstacle.row = self.new_row()
+            sampled(obstacle.plan, self.base_ms, CELL_MS, self.rows[obstacle.row])
         return obstacle.row
+
+    def new_row(self) -> int:
+        """A row to be filled."""
+        if self._used == len(self.rows):
+            self.rows = np.concatenate([self.rows, np.empty_like(self.rows)])
+        self._used += 1
+        return self._used - 1
 
     def cell(self, time_ms: int) -> int:
         """The cell that holds ``time_ms``."""
@@ -140,9 +146,19 @@ class Blocking:
         self.hard_gap: Floats = np.zeros(2)
         self._found: Ints = np.zeros(1, dtype=np.int64)
 
-    def place(self, s_m: float, cell: int) -> None:
-        """Decide which obstacles the vehicle is already ahead of when it can first change its motion."""
+    def place(self, s_m: float, cell: int) -> list[int]:
+        """Decide which obstacles the vehicle is already ahead of when it can first change its motion.
+
+        Who follows on a lane follows wherever the two meet again. Returns the items of those among them
+        whose plans are not agreed.
+        """
         _blocking.who_is_ahead(self.items, self.steps, self._tables.hi, self._grid.rows, s_m, cell, self.state)
+        ahead = (self.state == BEFORE) & (self.items[:, 4] == HEADWAY)
+        if not ahead.any():
+            return []
+        behind = np.isin(self.items[:, 0], self.items[ahead, 0])
+        self.state[behind] = BEFORE
+        return [item for item in np.flatnonzero(behind).tolist() if not self.obstacles[item].agreed]
 
     def barrier(self, cell: int, braking: Floats, free: Floats) -> int:
         """Fill ``free`` [instant]; returns the item at fault if even braking at once (s, ``braking``) is too late, or -1.

@@ -7,7 +7,8 @@ those hulls are provably apart (``planners/_conflicts.py``). The touching cells 
 1. cut into cells where both centre lines are the same lane (*following*) and the rest;
 2. joined into connected components;
 3. named: a rest with a shared lane after it is *merging*, before it *diverging*, without any *crossing*
-   (so are parallel lanes too narrow for both bodies: it is a real conflict, however long).
+   (so are parallel lanes too narrow for both bodies: it is a real conflict, however long). A rest in
+   which the centre lines stay within three tolerances is one lane drawn twice, and *following* too.
 
 Tables are never too small; how much too large they are is measured in the tests. They cover rear axle
 positions on the path only: a vehicle beyond the path's end has left the map.
@@ -176,7 +177,7 @@ def _compute(tube_i: Tube, tube_j: Tube, body_i: Footprint, body_j: Footprint) -
 
 
 def _kind(part: Ints, flag: int) -> int:
-    if part[0, 3] == 1 or (flag == 3 and bool(part[:, 4].all())):
+    if part[0, 3] == 1 or bool(part[:, 4].all()):
         return KINDS.index("following")
     return KINDS.index("merging" if flag & 2 else "diverging" if flag else "crossing")
 

@@ -39,7 +39,7 @@ class FirstCome:
             raise PlanError("a vehicle is in one call of plan() more than once")
         unplanned = set(asked)
         fixed = [Obstacle(c.plan.vehicle, c.body, c.plan) for c in commitments if c.plan.vehicle not in asked]
-        current = {r.body.vehicle: Obstacle(r.body.vehicle, r.body, r.approach) for r in requests}
+        current = {r.body.vehicle: Obstacle(r.body.vehicle, r.body, r.approach, agreed=False) for r in requests}
         base_ms = min([now_ms, *(request.switch_ms for request in requests)])
         grid = self._sequential.grid(base_ms)
         plans: list[TimedPath] = []

@@ -245,7 +245,7 @@ def _kernel(sigma: float) -> Floats:
 def _reflected(line: Floats, reach: int) -> Floats:
     """``reach`` points before the start: mirrored through it, then straight on where the line is too short."""
     count = min(reach, len(line) - 1)
-    mirrored = 2.0 * line[0] - line[count:0:-1]
+    mirrored: Floats = 2.0 * line[0] - line[count:0:-1]
     if count == reach:
         return mirrored
     stride = mirrored[0] - mirrored[1] if count > 1 else line[0] - line[1]

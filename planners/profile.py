@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +18,7 @@ from fleet.errors import PlanError, invariant
 from planners import _profile
 from planners._profile import KNOT_COUNT, Drive
 from planners.interface import Body
-from planners.timed_path import TimedPath
+from planners.timed_path import SegmentArrays, TimedPath
 from planners.zone_map import Floats, MotionLimits, Path
 
 SECTION_COUNT_MAX = 16
@@ -36,6 +37,7 @@ _SHORT_MS = 100
 _TINY_MS = 15
 """... and pieces shorter than this in any case."""
 _LONG_MS = 600
+PLANS_KEPT = 1024
 _STANDING_MPS = 0.005
 _FAR = 1e6
 
@@ -230,7 +232,7 @@ def integer_plan(vehicle: str, path: Path, plan: TimedPath | None, start: Start,
 
 def _leaving(plan: TimedPath, gone_m: float) -> TimedPath:
     """Lengthen the end so that the body has left the path in spite of rounding."""
-    arrays = plan.arrays()
+    arrays = arrays_of(plan)
     s, v = float(arrays.s_m[-1]), float(arrays.v_mps[-1])
     if s >= gone_m:
         return plan
@@ -320,8 +322,14 @@ def _mate(made: list[_Piece], k: int, jerk: float) -> int:
     return min(near, key=lambda i: made[i].dt_ms) if near and (steep or made[k].dt_ms < _TINY_MS) else -1
 
 
+@lru_cache(PLANS_KEPT)
+def arrays_of(plan: TimedPath) -> SegmentArrays:
+    """``plan.arrays()``, remembered: the same commitments are asked for at every call."""
+    return plan.arrays()
+
+
 def sampled(plan: TimedPath, base_ms: int, step_ms: int, out: npt.NDArray[np.float64]) -> None:
     """s of the rear axle at base + n step for each n; standing or inf (gone) after the plan's end."""
-    arrays = plan.arrays()
+    arrays = arrays_of(plan)
     after = 0.0 if arrays.v_mps[-1] < _STANDING_MPS else math.inf
     _profile.sample(arrays.t_s, arrays.s_m, arrays.v_mps, arrays.a_mps2, base_ms * 1e-3, step_ms * 1e-3, after, out)

@@ -22,7 +22,7 @@ from planners._profile import Drive
 from planners.blocking import AFTER, BEFORE, CELL_COUNT, UNDECIDED, Blocking, Obstacle, TableStore, TimeGrid, margin_m
 from planners.interface import Body, Conflicts, Refusal, Request
 from planners.profile import (
-    Sections, Start, Workspace, drive_from, integer_plan, knots_sampled, profile_knots, sampled, sections_of,
+    Sections, Start, Workspace, arrays_of, drive_from, integer_plan, knots_sampled, profile_knots, sampled, sections_of,
     size_scale, start_at,
 )  # fmt: skip
 from planners.timed_path import SEGMENT_COUNT_MAX, TimedPath
@@ -121,8 +121,26 @@ class Sequential:
         blocking = Blocking(body, path.path_id, obstacles, grid, self.tables)
         sections = self.sections(path, body.limits)
         task = Task(body, path, sections, approach, start, clear, stop, line, blocking, grid)
-        blocking.place(start.s_m, task.cell)
+        self._let_followers_brake(task, blocking.place(start.s_m, task.cell))
         return task
+
+    def _let_followers_brake(self, task: Task, items: list[int]) -> None:
+        """Followers without agreement drive on until this vehicle's plan is known, then can brake for it."""
+        rows: dict[str, int] = {}
+        grid = task.grid
+        for item in items:
+            follower = task.blocking.obstacles[item]
+            if follower.vehicle not in rows:
+                rows[follower.vehicle] = row = grid.new_row()
+                path, start = self.path(follower.plan.path_id), start_at(follower.plan, task.start.time_ms)
+                sections = self.sections(path, follower.body.limits)
+                drive = drive_from(start, grid.base_ms, follower.body, path, stop_s_m=math.inf, ease=1.0)
+                knots = profile_knots(drive, sections, (0.0, math.inf, _NEVER), self.room)
+                knots_sampled(knots, CELL_MS, grid.rows[row])
+                known = grid.rows[grid.row(follower)]
+                grid.rows[row, : task.cell + 1] = known[: task.cell + 1]
+                np.minimum(grid.rows[row], known, out=grid.rows[row])
+            task.blocking.items[item, 0] = rows[follower.vehicle]
 
     # What is decided, and the barrier that follows from it.
 
@@ -278,7 +296,7 @@ class Sequential:
             return "horizon"
         if self._over(task, plan, free):
             return "barrier"
-        s_end = float(plan.arrays().s_m[-1])
+        s_end = float(arrays_of(plan).s_m[-1])
         if s_end <= task.clear_s_m:
             return "horizon"
         if s_end > task.line_m:

@@ -22,7 +22,7 @@ from planners.zone_map import Path
 from sim.maps.commonroad import CommonRoadMap
 from sim.maps.lanes import LaneGraph, heading, turn
 from sim.maps.routes import BEYOND_M, SMOOTH_M, chain_line
-from sim.recorded import RecordedFleet, RecordedVehicle, Unmapped
+from sim.recorded import RecordedFleet, RecordedVehicle, Unmapped, corners_of, is_blocked, static_hulls
 from sim.vehicle_kinds import kappa_1pm_max, vehicle_for
 
 Floats = npt.NDArray[np.float64]
@@ -74,12 +74,13 @@ def explicit_fleet(
     vehicles: list[RecordedVehicle] = []
     paths: list[Path] = []
     boxes: list[shapely.Polygon] = []
+    parked, missing = static_hulls(cr_map)
     for row in range(count):
         for k in order:
             if len(vehicles) == count:
                 break
             placed = _place(cr_map, approaches[k], row, next(movements), f"p{len(vehicles) + 1}", body)
-            if placed is None:
+            if placed is None or is_blocked(placed[0], body, parked):
                 continue
             path, start_s, speed = placed
             box = _box(path, start_s, body)
@@ -91,10 +92,8 @@ def explicit_fleet(
             vehicles.append(_vehicle(path, start_s, speed, body, kind, len(vehicles) + 1))
     if not vehicles:
         raise ConfigError(f"{cr_map.name}: no lane of its crossing can be driven by a {kind}")
-    missing = [Unmapped(f"vehicle {k + 1}", "no room on the approaches") for k in range(len(vehicles), count)]
-    return RecordedFleet(
-        tuple(vehicles), tuple(paths), tuple(outline for _, outline in cr_map.outlines), tuple(missing)
-    )
+    missing += [Unmapped(f"vehicle {k + 1}", "no room on the approaches") for k in range(len(vehicles), count)]
+    return RecordedFleet(tuple(vehicles), tuple(paths), corners_of(parked), tuple(missing))
 
 
 def _default_vehicle(cr_map: CommonRoadMap) -> tuple[str, Vehicle]:

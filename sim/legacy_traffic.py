@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from fleet.node.bodies import planner_body
+from fleet.node.bodies import planner_body, planning_body
 from fleet.node.road import Roads
 from sim.legacy import STANDING_MPS, WAITING_BAND_M, Behaviour, LegacyDriver, Rival
 from sim.stage import Actor, Stage
@@ -58,12 +58,12 @@ class LegacyCar:
         if passage is None:
             return []
         found = []
-        mine = planner_body("", self._actor.vehicle)
+        mine = planning_body(planner_body("", self._actor.vehicle))
         for other, other_s, row in others:
             if other is self._actor:
                 continue
             theirs = next((p for p in self._roads.get(other.path_id).passages if p.zone_id == passage.zone_id), None)
-            body = planner_body("", other.vehicle)
+            body = planning_body(planner_body("", other.vehicle))
             if theirs is None or other_s - body.footprint.rear_m > theirs.exit_s_m:
                 self._waiting.pop(other.vehicle_id, None)
                 continue

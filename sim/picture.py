@@ -60,7 +60,9 @@ def picture(run_dir: Path, out_png: Path, *, time_s: float | None = None) -> Pat
         x, y = scene.state[row, :2]
         if low[0] < x < high[0] and low[1] < y < high[1]:
             label = scene.vehicles[scene.vehicle[row]].id
-            axes.annotate(label, (x, y), (0, 11), textcoords="offset points", ha="center", color="white", fontsize=8, zorder=4)
+            upright = abs(np.sin(scene.state[row, 2])) > 0.7
+            at, side = ((0.75 * width + 10, -3), "left") if upright else ((0, 0.75 * width + 8), "center")
+            axes.annotate(label, (x, y), at, textcoords="offset points", ha=side, color="white", fontsize=9, zorder=4)
     for n, (key, colour) in enumerate(sorted(seen.items())):
         axes.text(0.02, 0.03 + 0.03 * n, f"\u25a0 {key}", color=colour, transform=axes.transAxes, fontsize=11)
     axes.text(0.02, 0.965, f"t = {float(scene.t_s[now[0]]):.1f} s", color="white", transform=axes.transAxes, fontsize=12)

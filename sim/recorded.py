@@ -93,12 +93,8 @@ def recorded_fleet(cr_map: CommonRoadMap) -> RecordedFleet:
     one with the later arrival (then the higher id) is left out.
     """
     building = _Building(unmapped=[Unmapped(what, why) for what, why in cr_map.skipped])
-    for key, outline in cr_map.outlines:
-        hull = shapely.convex_hull(shapely.MultiPoint(outline))
-        if isinstance(hull, shapely.Polygon) and hull.area > 0.0:
-            building.parked.append(hull)
-        else:
-            building.unmapped.append(Unmapped(f"obstacle {key}", "its outline has no area"))
+    building.parked, flat = static_hulls(cr_map)
+    building.unmapped += flat
     moving: list[RecordedObstacle] = []
     matchers: dict[str, Matcher] = {}
     for obstacle in sorted(cr_map.obstacles, key=lambda one: (float(one.t_s[0]), one.obstacle_id)):
@@ -116,8 +112,26 @@ def recorded_fleet(cr_map: CommonRoadMap) -> RecordedFleet:
         reason = _add(building, obstacle, matchers[group], cr_map)
         if reason:
             building.leave_out(obstacle, reason)
-    outlines = tuple(np.array(one.exterior.coords[:-1], dtype=np.float64) for one in building.parked)
-    return RecordedFleet(tuple(building.vehicles), tuple(building.paths), outlines, tuple(building.unmapped))
+    vehicles, paths = tuple(building.vehicles), tuple(building.paths)
+    return RecordedFleet(vehicles, paths, corners_of(building.parked), tuple(building.unmapped))
+
+
+def static_hulls(cr_map: CommonRoadMap) -> tuple[list[shapely.Polygon], list[Unmapped]]:
+    """Convex hulls of the static obstacles, and those that have no area."""
+    hulls: list[shapely.Polygon] = []
+    flat: list[Unmapped] = []
+    for key, outline in cr_map.outlines:
+        hull = shapely.convex_hull(shapely.MultiPoint(outline))
+        if isinstance(hull, shapely.Polygon) and hull.area > 0.0:
+            hulls.append(hull)
+        else:
+            flat.append(Unmapped(f"obstacle {key}", "its outline has no area"))
+    return hulls, flat
+
+
+def corners_of(hulls: list[shapely.Polygon]) -> tuple[Floats, ...]:
+    """Corners of each hull, float64 [corner, 2], without the closing one."""
+    return tuple(np.array(one.exterior.coords[:-1], dtype=np.float64) for one in hulls)
 
 
 def _is_parked(obstacle: RecordedObstacle, matcher: Matcher, scale: float) -> bool:
@@ -172,7 +186,7 @@ def _add(building: _Building, obstacle: RecordedObstacle, matcher: Matcher, cr_m
         return str(error)
     if route.path.length_m - route.start_s_m < vehicle.body.length_m:
         return f"only {route.path.length_m - route.start_s_m:.1f} m of lane lie ahead of it"
-    if _blocked(route.path, vehicle, building.parked):
+    if is_blocked(route.path, vehicle, building.parked):
         return "a static obstacle stands in its way"
     building.boxes.append(box)
     building.paths.append(route.path)
@@ -194,7 +208,8 @@ def _start(obstacle: RecordedObstacle, vehicle: Vehicle, scale: float) -> Start:
     )
 
 
-def _blocked(path: Path, vehicle: Vehicle, parked: list[shapely.Polygon]) -> bool:
+def is_blocked(path: Path, vehicle: Vehicle, parked: list[shapely.Polygon]) -> bool:
+    """Whether a static obstacle reaches into the strip that the vehicle needs along the path."""
     if not parked:
         return False
     room = 0.5 * vehicle.body.width_m + min(_CLEARANCE_M, 0.05 * vehicle.body.width_m)

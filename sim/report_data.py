@@ -32,7 +32,7 @@ _SAMPLE_BYTES = 5 * 2 * 4 / 3
 _AGREEMENT_COUNT_MAX = 4_000
 _EVENT_COUNT_MAX = 400
 _LISTED = ("contact", "fallback", "breach", "refusal", "abort", "quarantine", "escalation")
-WAIT_GAP_S = 3.0
+WAIT_CROSSING_S, WAIT_LANE_S = 5.0, 3.0
 """A vehicle that came this soon after another left the ground it needed is taken to have waited for it."""
 _WAIT_DELAY_S = 0.5
 _NO_DISTANCE = -32_768
@@ -229,7 +229,8 @@ def waited_for(folder: RunFolder, analysis: Analysis) -> list[dict[str, Any]]:
     origin = {record.id: record.origin for record in folder.vehicles}
     best: dict[str, Any] = {}
     for encounter in analysis.encounters:
-        if encounter.gap_s <= WAIT_GAP_S and (encounter.second not in best or encounter.crossing):
+        limit = WAIT_CROSSING_S if encounter.crossing else WAIT_LANE_S
+        if encounter.gap_s <= limit and (encounter.second not in best or encounter.crossing):
             best[encounter.second] = encounter
     rows = []
     for record in folder.vehicles:

@@ -135,7 +135,7 @@ class Control(_Record, frozen=True, kw_only=True):
     """Between two rows of trajectories.parquet."""
 
 
-def default_expectations() -> dict[str, float | str]:
+def default_expectations() -> dict[str, int | float | str]:
     return {"contacts": 0, "finished": "all"}
 
 
@@ -161,7 +161,7 @@ class ScenarioDocument(_Record, frozen=True, kw_only=True):
     duration_s_max: Annotated[float, msgspec.Meta(gt=0.0, le=86_400.0)] = 300.0
     """The run ends when everybody has left, or then."""
     control: Control = Control()
-    expectations: dict[str, float | str] = msgspec.field(default_factory=default_expectations)
+    expectations: dict[str, int | float | str] = msgspec.field(default_factory=default_expectations)
     """Metric -> bound; names as in metrics.json, with ``_min`` or ``_max`` behind for a bound on one side. A
     miss makes the exit status 3. Left out: no contact, and everybody finishes."""
 

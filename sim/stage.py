@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fleet.errors import ConfigError
-from fleet.node.bodies import planner_body
+from fleet.node.bodies import planner_body, planning_body
 from hardware.vehicle import Vehicle, load_vehicle
 from planners.conflicts import ConflictTables
 from planners.paths import pose_at
@@ -135,7 +135,7 @@ def _commonroad(scenario: Scenario) -> Stage:
 
 
 def _pair(path_id: str, vehicle: Vehicle) -> tuple[str, object, object]:
-    body = planner_body("", vehicle)
+    body = planning_body(planner_body("", vehicle))
     return path_id, body.footprint, body.budget
 
 

@@ -153,7 +153,8 @@ def call_faults(name: str, code: str) -> list[str]:
         short = ".".join(call.split(".")[-2:])
         for banned, instead in CALLS.items():
             whole = banned.endswith(".*") and banned[:-2] in imported and call.startswith(banned[:-1])
-            if banned in {call, short} or whole:
+            seeded = call == "random.Random" and bool(node.args)
+            if banned in {call, short} or (whole and not seeded):
                 faults.append(f"{name}:{node.lineno}: {call}(); instead: {instead}")
         match = re.fullmatch(r"(?:np|numpy)\.random\.(\w+)", call)
         if match and match.group(1) not in NUMPY_RANDOM:
@@ -268,6 +269,7 @@ def test_every_top_folder_has_a_readme() -> None:
         (call_faults, "sim/runner.py", "import time\nx = time.time()", "now_ms"),
         (call_faults, "sim/runner.py", "import datetime\nx = datetime.datetime.now()", "manifest"),
         (call_faults, "sim/runner.py", "import random\nrandom.shuffle([])", "Generator"),
+        (call_faults, "sim/runner.py", "import random\nrandom.Random()", "Generator"),
         (call_faults, "sim/runner.py", "import numpy as np\nnp.random.rand()", "global generator"),
         (call_faults, "sim/runner.py", "import numpy as np\nnp.random.default_rng()", "without a seed"),
         (call_faults, "sim/runner.py", "assert True", "invariant"),
@@ -287,6 +289,6 @@ def test_each_check_bites(check, name: str, code: str, word: str) -> None:  # ty
 
 
 def test_the_checks_let_good_code_pass() -> None:
-    code = "import numpy as np\nfrom fleet.errors import invariant\n\n\ndef f(seed):\n    return np.random.default_rng(seed)\n"
+    code = "import random\nimport numpy as np\nRNG = random.Random(7)\nfrom fleet.errors import invariant\n\n\ndef f(seed):\n    return np.random.default_rng(seed)\n"
     for check in (direction_faults, place_faults, call_faults, size_faults, text_faults):
         assert check("planners/order.py", code) == []

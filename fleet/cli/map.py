@@ -10,28 +10,35 @@ import click
 @click.command("map")
 @click.argument("source")
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="PNG file  [default: NAME.png]")
-@click.option("--vehicle", default="car", show_default=True, help="Whose outline the zones are for (built-in maps).")
 @click.option("--whole", is_flag=True, help="The whole map instead of its zones and what is around them.")
-def command(source: str, out: Path | None, vehicle: str, whole: bool) -> int:
-    """Draw SOURCE: a built-in map, a scenario, or a CommonRoad file.
+def command(source: str, out: Path | None, whole: bool) -> int:
+    """Draw the map of SOURCE: a scenario (ready or a .yaml file), or a CommonRoad file (.xml).
 
-    Recorded vehicles of a CommonRoad file are drawn where they start; their paths are those of the map.
+    What is drawn is what a run takes place on: the zones are those for the vehicles of the scenario, and
+    vehicles that start in the middle of the map, such as recorded ones, are drawn where they start.
 
     \b
     Examples:
       fleet map four_way --out four_way.png
       fleet map USA_Lanker-1_3_T-1.xml --out lanker.png
     """
-    from fleet.cli.map_source import drawn_map
-    from planners.zones import build_zone_map
+    from fleet.node.bodies import planner_body
+    from planners.paths import pose_at
     from sim.maps.draw import draw_map
+    from sim.scenario import load_scenario
+    from sim.stage import build_stage
 
-    drawn = drawn_map(source, vehicle)
-    zone_map, _ = build_zone_map(drawn.name, drawn.paths, drawn.pairs, lanes=drawn.lanes)
-    target = out or Path(f"{drawn.name}.png")
-    draw_map(zone_map, target, vehicles=drawn.vehicles, detail=not whole)
-    counts = f"{len(zone_map.paths)} paths, {len(zone_map.zones)} zones"
-    click.echo(f"{target}: {counts}, {len(drawn.vehicles)} vehicles, map digest {zone_map.digest[:12]}")
-    for label, reason in drawn.left_out:
+    stage = build_stage(load_scenario(source))
+    zone_map = stage.zone_map
+    placed = [actor for actor in stage.actors if actor.recorded]
+    vehicles = [
+        (planner_body("", actor.vehicle).footprint, pose_at(zone_map.paths[actor.path_id], actor.start_s_m))
+        for actor in placed
+    ]
+    target = out or Path(f"{stage.name}.png")
+    draw_map(zone_map, target, vehicles=vehicles, detail=not whole)
+    counts = f"paths: {len(zone_map.paths)}, zones: {len(zone_map.zones)}, vehicles: {len(stage.actors)}"
+    click.echo(f"{target}: {counts}, map digest {zone_map.digest[:12]}")
+    for label, reason in stage.left_out:
         click.echo(f"  left out: {label}: {reason}")
     return 0

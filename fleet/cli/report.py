@@ -12,7 +12,7 @@ from fleet.errors import ConfigError
 @click.command("report")
 @click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option(
-    "--out", type=click.Path(dir_okay=False, path_type=Path), help="HTML file  [default: in the first run's folder]"
+    "--out", type=click.Path(dir_okay=False, path_type=Path), help="Page of the comparison  [default: compare.html in the first run's folder]"
 )
 def command(runs: tuple[Path, ...], out: Path | None) -> int:
     """Rebuild the report of one run folder, or compare several.
@@ -27,9 +27,8 @@ def command(runs: tuple[Path, ...], out: Path | None) -> int:
     for folder in runs:
         if not (folder / "run.json").is_file():
             raise ConfigError(f"{folder}: not the folder of a run (there is no run.json)")
-    if len(runs) == 1:
-        page = build_report(runs[0], out) if out else build_report(runs[0])
-    else:
-        page = compare_reports(list(runs), out or runs[0] / "compare.html")
+    if len(runs) == 1 and out is not None:
+        raise click.UsageError("--out is for comparisons; the report of one run belongs to its folder")
+    page = build_report(runs[0]) if len(runs) == 1 else compare_reports(runs, out or runs[0] / "compare.html")
     click.echo(str(page))
     return 0

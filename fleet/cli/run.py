@@ -54,7 +54,7 @@ def command(scenario: str, out: Path | None, no_mcap: bool, quiet: bool, **chang
         mcap=not no_mcap,
         command_line=shlex.join(["fleet", *sys.argv[1:]]),
     )
-    summary = run(wanted, options)
+    summary = run(wanted, options.out, options)
     if not quiet:
         print_summary(summary)
     status: int = summary.status

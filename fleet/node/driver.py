@@ -13,7 +13,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from fleet.node.bodies import heard_body, planner_body, scale_of
+from fleet.node.bodies import heard_body, planner_body, planning_body, scale_of
 from fleet.node.judge import ZoneJudge
 from fleet.node.kernel import Kernel, Rest
 from fleet.node.lanes import Lanes
@@ -213,13 +213,18 @@ class Node:
         engagement = self._engagement
         if engagement is None:
             return
-        self._right_of_way.observe(now_ms, parts.around, engagement.passage.zone_id, self.road.path.path_id)
+        if self._by_sight_matters(now_ms):
+            self._right_of_way.observe(now_ms, parts.around, engagement.passage.zone_id, self.road.path.path_id)
         if self._committed is not None and not self.kernel.status.past_no_return:
             self._look_again(now_ms, self._committed, engagement)
         if self._crossing_by_sight and self.front_s_m < engagement.passage.line_s_m + 0.6 * self.scale:
             approach = self.road.path.origin
             if self._right_of_way.must_yield(parts.around, engagement.passage.zone_id, approach):
                 self._stop_by_sight(now_ms)
+
+    def _by_sight_matters(self, now_ms: int) -> bool:
+        """Whether the vehicle may come to cross by sight: it has nothing agreed and stands, or hears nobody."""
+        return self._committed is None and (self.kernel.status.v_mps < 1.0 * self.scale or not self._heard(now_ms))
 
     def _look_again(self, now_ms: int, plan: TimedPath, engagement: _Engagement) -> None:
         """Before the point of no return, give a commitment back that the world has made unsafe."""
@@ -338,7 +343,7 @@ class Node:
         if heard is not None:
             intent, plan = self._heard(now_ms).get(heard[0]), parts.book.decode(heard[1])
             if intent is not None and plan is not None and parts.book.knows(plan):
-                leader = Commitment(heard_body(heard[0], intent.body), plan)
+                leader = Commitment(planning_body(heard_body(heard[0], intent.body)), plan)
         line = self._line_s_m()
         plan = parts.planner.approach(
             self._approach_body(now_ms), self.road.path.path_id, (s, v), now_ms=now_ms, stop_s_m=line, leader=leader
@@ -352,13 +357,13 @@ class Node:
         engagement = self._engagement
         radio_dead = engagement is not None and not self._heard(now_ms) and bool(self._parts.around.tracks)
         if not radio_dead:
-            return self.body
+            return planning_body(self.body)
         limits = self.body.limits
         gentle = min(limits.brake_mps2_max, APPROACH_MPS2 * self.scale)
         slow = MotionLimits(
             limits.speed_mps_max, limits.accel_mps2_max, gentle, limits.lateral_accel_mps2_max, limits.jerk_mps3_max
         )
-        return Body(self.body.vehicle, self.body.footprint, slow, self.body.budget)
+        return planning_body(Body(self.body.vehicle, self.body.footprint, slow, self.body.budget))
 
     def _drive(self, plan: TimedPath, *, committed: bool, line_s_m: float) -> None:
         self.kernel.follow(self.road, plan, self._parts.book.arrays(plan), committed=committed, line_s_m=line_s_m)
@@ -473,7 +478,7 @@ class Node:
         stop = following.line_s_m if following else math.inf
         state = (self.kernel.status.s_m, 0.0)
         plan = parts.planner.approach(
-            self.body, self.road.path.path_id, state, now_ms=now_ms, stop_s_m=stop, leader=None
+            planning_body(self.body), self.road.path.path_id, state, now_ms=now_ms, stop_s_m=stop, leader=None
         )
         clear = first_time_beyond(parts.book, plan, passage.exit_s_m + self.body.footprint.rear_m)
         if clear is None or parts.judge.verify_alone(plan, self.body, self._tubes(now_ms), now_ms):

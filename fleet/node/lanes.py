@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import lru_cache
 
+from fleet.node.bodies import planning_body
 from fleet.node.plan_book import PlanBook
 from planners.interface import Body, Conflicts
 from planners.timed_path import TimedPath
@@ -20,8 +21,9 @@ class Lanes:
         self._tables = lru_cache(maxsize=4096)(self._between)
 
     def _between(self, path_i: str, body_i: Body, path_j: str, body_j: Body) -> tuple[Conflict, ...]:
+        wide_i, wide_j = planning_body(body_i), planning_body(body_j)
         return self._conflicts.between(
-            path_i, (body_i.footprint, body_i.budget), path_j, (body_j.footprint, body_j.budget)
+            path_i, (wide_i.footprint, wide_i.budget), path_j, (wide_j.footprint, wide_j.budget)
         )
 
     def meet(self, path_i: str, body_i: Body, path_j: str, body_j: Body) -> bool:

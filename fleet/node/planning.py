@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 
-from fleet.node.bodies import heard_body
+from fleet.node.bodies import heard_body, planning_body
 from fleet.node.lanes import Lanes
 from fleet.node.plan_book import PlanBook
 from fleet.protocol.records import LiveTube, PlannedBatch
@@ -48,7 +48,9 @@ class ZonePlanner:
         return batch
 
     def _plan(self, vehicles: Sequence[Intent], known: Sequence[LiveTube], now_ms: int, switch_ms: int) -> PlannedBatch:
-        bodies = {tube.vehicle: heard_body(tube.vehicle, tube.body) for tube in known if tube.body is not None}
+        bodies = {
+            tube.vehicle: planning_body(heard_body(tube.vehicle, tube.body)) for tube in known if tube.body is not None
+        }
         announced = {tube.plan: tube.vehicle for tube in known if tube.body is not None}
         wanted = {announced[intent.plan]: intent for intent in vehicles if intent.plan in announced}
         plans = {t.vehicle: (bodies[t.vehicle], t.plan) for t in known if t.vehicle in bodies and t.body is not None}

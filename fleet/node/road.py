@@ -9,6 +9,10 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
 
 from planners.zone_map import Passage, Path, ZoneMap
 
@@ -81,10 +85,17 @@ class Road:
 
 
 class Roads:
-    """All roads of one zone map, built when first driven."""
+    """All roads of one zone map, built when first driven; all samples also flat, paths in order of ``names``."""
 
     def __init__(self, zone_map: ZoneMap) -> None:
         self.zone_map = zone_map
+        self.names = tuple(sorted(zone_map.paths))
+        paths = [zone_map.paths[name] for name in self.names]
+        counts = np.array([0, *(len(path.x_m) for path in paths)])
+        self.offsets = _flat([np.cumsum(counts)], np.int64)
+        self.x_m = _flat([path.x_m for path in paths], np.float64)
+        self.y_m = _flat([path.y_m for path in paths], np.float64)
+        self.yaw_rad = _flat([path.yaw_rad for path in paths], np.float64)
         self.get = lru_cache(maxsize=None)(self._build)
 
     def _build(self, path_id: str) -> Road:
@@ -92,3 +103,9 @@ class Roads:
         columns = (path.x_m, path.y_m, path.yaw_rad, path.kappa_1pm)
         x, y, yaw, kappa = (column.tolist() for column in columns)
         return Road(path, path.step_m, x, y, yaw, kappa, self.zone_map.passages.get(path_id, ()))
+
+
+def _flat(parts: list[Any], kind: Any) -> npt.NDArray[Any]:
+    flat = np.ascontiguousarray(np.concatenate(parts), dtype=kind)
+    flat.setflags(write=False)
+    return flat

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from fleet.node.road import Road, Roads
 from hardware.base import Track
-from planners._guard import associate, corridor_leader
+from planners._guard import associate, corridor_leader, nearest_samples
 
 Floats = npt.NDArray[np.float64]
 
@@ -26,6 +26,8 @@ _SPEEDING = 1.2
 _SILENT_ACCEL_MPS2 = 3.5
 """ad-rss suggests this as other road users' largest acceleration."""
 _HEADING_GATE_RAD = 0.6
+_LANE_GATE_M = 1.6
+"""A track this far from a centre line, with that heading, may be on the path."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,7 @@ class Surroundings:
         self._leader_out: Floats = np.empty(0)
         self.peer_of: list[str | None] = []
         self._placements: dict[int, tuple[Placement, ...]] = {}
+        self._samples = np.empty(len(roads.names), dtype=np.int64)
 
     def update(self, stamp_ms: int, tracks: Sequence[Track], heard: Iterable[tuple[str, tuple[float, float]]]) -> None:
         """Take new tracks; ``heard`` gives each fresh peer's announced centre position now."""
@@ -104,15 +107,15 @@ class Surroundings:
 
     def _place(self, row: int) -> Iterable[Placement]:
         x, y, yaw, _, length, _ = self.table[row].tolist()
-        for path_id, path in sorted(self._roads.zone_map.paths.items()):
-            squared = (path.x_m - x) ** 2 + (path.y_m - y) ** 2
-            k = int(np.argmin(squared))
-            if squared[k] > (1.6 * self._scale) ** 2:
-                continue
-            if abs(math.remainder(yaw - float(path.yaw_rad[k]), 2.0 * math.pi)) > _HEADING_GATE_RAD:
-                continue
-            centre = k * path.step_m
-            yield Placement(path_id, centre + 0.5 * length, centre - 0.5 * length)
+        roads = self._roads
+        nearest_samples(
+            x, y, yaw, roads.x_m, roads.y_m, roads.yaw_rad, roads.offsets, _LANE_GATE_M * self._scale, _HEADING_GATE_RAD,
+            self._samples,
+        )  # fmt: skip
+        for path_id, k in zip(roads.names, self._samples.tolist(), strict=True):
+            if k >= 0:
+                centre = k * roads.zone_map.paths[path_id].step_m
+                yield Placement(path_id, centre + 0.5 * length, centre - 0.5 * length)
 
     def arrival_s(self, row: int, distance_m: float, limit_mps: float) -> float:
         """The earliest time in which track ``row`` can cover ``distance_m``; inf while it stands."""

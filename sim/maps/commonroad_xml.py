@@ -132,7 +132,7 @@ def _lanelets(root: Element, out: Element, signs: dict[str, float], document: Cl
         if key is None or key in bounds:
             document.skipped.append((label, "no usable id, or an id that is used twice"))
             continue
-        if min(len(left), len(right)) < 2 or not 0.0 < min(_extent(left), _extent(right)):
+        if min(len(left), len(right)) < 2 or min(_extent(left), _extent(right)) <= 0.0:
             document.skipped.append((label, "fewer than two different points in a bound"))
             continue
         if max(_extent(left), _extent(right)) > _LANELET_M_MAX:

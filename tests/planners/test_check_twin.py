@@ -98,7 +98,7 @@ def test_the_constants_of_both_twins_are_equal() -> None:
     assert columns == (0, 1, 4, 7, 8, 10), "the kernels number the columns"
 
 
-def test_both_give_the_same_findings_in_1500_random_joint_plans() -> None:
+def test_both_give_the_same_findings_in_500_random_joint_plans() -> None:
     overlaps = clear = 0
     for seed in range(500):
         rng = np.random.default_rng(10_000 + seed)

@@ -127,6 +127,25 @@ def test_swept_hulls_agree_with_shapely_bin_by_bin() -> None:
     assert (ours & (distance > 0.0)).sum() < 0.01 * ours.sum()
 
 
+def test_slack_holds_what_corners_do_between_samples() -> None:
+    way = path("a", arc((0.0, 0.0), 0.0, [0.2, 0.2], 10.0), step_m=1.0)
+    tube = Tube.of(way, *VAN)
+    hulls = shapely.convex_hull(shapely.multipoints(np.concatenate([tube.corners[:-1], tube.corners[1:]], axis=1)))
+    bins = np.arange(1, len(hulls) - 1)
+    true = []
+    for s_m in bins + 0.5:
+        angle = 0.2 * float(s_m)  # on a circle of 5 m radius the exact pose is known
+        x, y = 5.0 * math.sin(angle), 5.0 - 5.0 * math.cos(angle)
+        # Three samples, 2 m in all: the middle one is the pose in question.
+        here = dataclasses.replace(
+            way, x_m=np.full(3, x), y_m=np.full(3, y), yaw_rad=np.full(3, angle), kappa_1pm=np.full(3, 0.2)
+        )
+        true.append(shapely.points(Tube.of(here, *VAN).corners[1]))
+    beyond = shapely.distance(np.array(true), hulls[bins][:, None]).max(axis=1)
+    assert beyond.min() > 0.03  # so the slack is needed ...
+    assert (beyond <= tube.slack_m[bins] + 1e-3).all()  # ... and enough (the path itself is good to a millimetre)
+
+
 def test_a_small_output_table_is_grown() -> None:
     a, b = path("a", [(0.0, 0.0), (300.0, 0.0)]), path("b", [(150.0, -150.0), (150.0, 150.0)])
     tubes = [Tube.of(way, *CAR) for way in (a, b)]
@@ -184,6 +203,18 @@ def test_a_merge_is_cut_into_merging_and_following() -> None:
     following = conflicts["following"]
     assert (following.first_bin + len(following.lo_m)) * 0.25 == pytest.approx(100.0)
     assert conflicts["merging"].first_bin < following.first_bin + 4
+
+
+@pytest.mark.parametrize(
+    ("offset_m", "kinds"), [(0.0, {"following"}), (0.6, {"following"}), (1.6, {"following", "merging"})]
+)
+def test_a_path_that_begins_in_a_lane_follows_and_one_beside_it_merges(offset_m: float, kinds: set[str]) -> None:
+    u = np.linspace(0.0, 1.0, 200)
+    settling = np.column_stack([30.0 + 20.0 * u, offset_m * (1.0 - u) ** 3 * (1.0 + 3.0 * u + 6.0 * u * u)])
+    lane, started = path("a", [(0.0, 0.0), (100.0, 0.0)]), path("b", np.vstack([settling, [100.0, 0.0]]))
+    table = tables(lane, started)
+    for one, other in (("a", "b"), ("b", "a")):
+        assert {c.kind for c in table.between(one, CAR, other, CAR)} == kinds
 
 
 def test_narrow_parallel_lanes_are_one_long_crossing() -> None:

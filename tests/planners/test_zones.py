@@ -78,17 +78,17 @@ def test_zones_that_enclose_another_on_a_path_take_it_in() -> None:
 
 def ring_path(name: str, first_deg: float, sweep_deg: float, radius_m: float) -> Path:
     """A stretch of a ring entered and left along its radius' tangent."""
-    angle = np.radians(np.linspace(first_deg, first_deg + sweep_deg, 600))
+    angle = np.radians(np.linspace(first_deg, first_deg + sweep_deg, 900))
     circle = radius_m * np.column_stack([np.cos(angle), np.sin(angle)])
     tangent = np.column_stack([-np.sin(angle), np.cos(angle)])
-    bend_in = circle[0] - np.linspace(30.0, 0.1, 300)[:, None] * tangent[0]
-    bend_out = circle[-1] + np.linspace(0.1, 30.0, 300)[:, None] * tangent[-1]
+    bend_in = circle[0] - np.linspace(15.0, 0.1, 150)[:, None] * tangent[0]
+    bend_out = circle[-1] + np.linspace(0.1, 15.0, 150)[:, None] * tangent[-1]
     return path(name, np.vstack([bend_in, circle, bend_out]))
 
 
 def test_waiting_places_on_a_small_ring_are_one_zone_and_on_a_large_one_are_not() -> None:
-    small = zone_map(*(ring_path(f"p{k}", 90.0 * k, 300.0, 18.0) for k in range(4)))
-    large = zone_map(*(ring_path(f"p{k}", 90.0 * k, 300.0, 60.0) for k in range(4)))
+    small = zone_map(*(ring_path(f"p{k}", 90.0 * k, 300.0, 16.0) for k in range(4)))
+    large = zone_map(*(ring_path(f"p{k}", 90.0 * k, 300.0, 40.0) for k in range(4)))
     assert len(small.zones) == 1
     assert len(large.zones) == 4
 

@@ -1,4 +1,5 @@
-"""An equivocating member: it proposes the same space to two vehicles, tells each half another story, and signs everything."""
+"""An equivocating member: it promises the same space to two vehicles, tells each half another story,
+leaves members out, and signs everything."""
 
 from __future__ import annotations
 
@@ -15,9 +16,10 @@ class Equivocator:
         self.world = world
         self.name = name
         self.period_ms = period_ms
-        self.next_ms = world.now_ms + 300
+        self.next_ms = world.now_ms + 250
         self.intent_ms = 0
         self.seq = world.now_ms
+        self.able = 0
         self.epoch = 0
         self.heard: dict[str, Intent] = {}
 
@@ -33,29 +35,32 @@ class Equivocator:
         if world.now_ms >= self.intent_ms + 100:
             self.intent_ms = world.now_ms
             self.say(self.intent(), sorted(world.cars))
-        if world.now_ms >= self.next_ms:
-            self.next_ms = world.now_ms + self.period_ms
-            self.equivocate()
-
-    def equivocate(self) -> None:
-        """The same second of R1 for two vehicles, in two proposals."""
-        world = self.world
         able = [n for n, i in sorted(self.heard.items()) if i.ready and not i.held and world.now_ms - i.stamp_ms < 600]
-        if len(able) < 2:
-            return
-        pair = world.rng.sample(able, 2)
+        if len(able) > self.able:  # about to be allowed to sign: strike before any honest proposal is out
+            self.next_ms = world.now_ms + world.rng.randint(60, 110)
+        self.able = len(able)
+        if world.now_ms >= self.next_ms and len(able) >= 2:
+            self.next_ms = world.now_ms + self.period_ms
+            self.equivocate(world.rng.sample(able, 2))
+
+    def equivocate(self, pair: list[str]) -> None:
+        """The same second for two vehicles, in two proposals."""
+        world = self.world
         decide_ms = world.rng.choice((200, 400, 1000))
         start = world.now_ms + decide_ms + 100
+        alone = world.rng.random() < 0.3
+        split = world.rng.random() < 0.7
         same_epoch = world.rng.random() < 0.3
         for victim in pair:
             self.epoch += not same_epoch
             entry = Entry(victim, make_plan(victim, self.heard[victim].path_id, start), start + 1300)
             recent = [n for n, i in self.heard.items() if world.now_ms - i.stamp_ms < 600 and i.phase is not Phase.CLEARED]
-            members = tuple(sorted({*recent, self.name}))
+            members = tuple(sorted({victim, self.name} if alone else {*recent, *world.liars}))
             proposal = Proposal(
                 self.name, self.epoch, world.now_ms, world.now_ms + decide_ms, members, (entry,), CHARTER, bytes(8)
             )
-            raw = self.say(proposal, sorted(world.cars) if world.rng.random() < 0.5 else self.some())
+            audience = [name for name in sorted(world.cars) if name == victim or name not in pair]
+            raw = self.say(proposal, audience if split else sorted(world.cars))
             self.say(Vote(decode(raw).digest, True), sorted(world.cars))
 
     def some(self) -> list[str]:

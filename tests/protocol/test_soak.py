@@ -10,21 +10,21 @@ from fleet.protocol.situation import Situation
 from tests.protocol.harness import World, bursty, violations
 from tests.protocol.liar import Equivocator
 
-SEEDS = 120
+SEEDS = 80
 PATHS = ("R1", "R2", "R1+R2", "R2+R3", "R3", "R1+R3")
 
 
 def soak(seed: int, duration_ms: int = 9_000) -> World:
-    """One run: 2 to 5 honest cars, perhaps a liar; loss to 50 %, delays to 300 ms, duplicates, skewed clocks."""
+    """One run: 2 to 5 honest cars, up to two liars; loss to 50 %, delays to 300 ms, duplicates, skewed clocks."""
     world = World(seed, tick_ms=50)
     rng = world.rng
     low = rng.randint(1, 40)
     delays = (low, low + rng.choice((0, 20, 100, 260)))
     world.fault = bursty(rng, rng.choice((0.0, 0.1, 0.3, 0.5)), rng.choice((1.0, 3.0, 5.0)), delays, rng.choice((0.0, 0.2)))
     world.perfect_eyes = True
-    if rng.random() < 0.7:
-        world.liars["liar"] = Equivocator(world, "liar", rng.choice((150, 350, 700)))
-    for index in range(rng.randint(2, 5)):
+    for index in range(rng.choice((0, 1, 1, 2))):
+        world.liars[f"liar{index}"] = Equivocator(world, f"liar{index}", rng.choice((150, 350)))
+    for index in range(rng.choice((2, 2, 3, 4, 5))):
         car = world.add(f"v{index}", rng.choice(PATHS), skew_ms=rng.randint(-10, 10))
         if index:
             world.run(rng.choice((0, 0, 40, 700)))
@@ -75,7 +75,6 @@ def test_a_mutant_that_locks_the_epoch_and_not_the_tube_is_caught(monkeypatch: p
     assert caught(SEEDS) is not None
 
 
-def test_a_mutant_that_ignores_vehicles_it_does_not_hear_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Situation, "_state_objections", lambda self, local: [])
+def test_a_mutant_that_lets_proposers_leave_members_out_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Situation, "_member_objections", lambda self, proposal, concerned, local: [])
     assert caught(SEEDS) is not None

@@ -14,9 +14,9 @@ from hardware.vehicle import Vehicle
 
 STEP_S = 1.0 / 480.0
 WHEEL_KG = 12.0
+WHEEL_ROLL_KGM2 = 0.6
 _WHEEL = """<link name="{name}"><inertial><mass value="12"/><inertia ixx="0.5" iyy="0.6" izz="0.5" ixy="0" ixz="0" iyz="0"/>
-</inertial><collision><origin rpy="1.5707963267948966 0 0"/><geometry><cylinder radius="{radius}" length="0.1"/></geometry>
-</collision></link>
+</inertial><collision><geometry><sphere radius="{radius}"/></geometry></collision></link>
 <joint name="{name}_roll" type="continuous"><parent link="{parent}"/><child link="{name}"/><origin xyz="{x} {y} {z}"/>
 <axis xyz="0 1 0"/></joint>"""
 _KNUCKLE = """<link name="{name}"><inertial><mass value="3"/><inertia ixx="0.3" iyy="0.3" izz="0.3" ixy="0" ixz="0" iyz="0"/>
@@ -66,9 +66,16 @@ class ArticulatedCar:
         for link in range(-1, 6):
             p.changeDynamics(
                 self.car, link, lateralFriction=vehicle.tyres.friction, linearDamping=0, angularDamping=0,
-                jointDamping=0.0, maxJointVelocity=1e3, physicsClientId=one,
+                jointDamping=0.0, maxJointVelocity=1e3, rollingFriction=0.0, spinningFriction=0.0, physicsClientId=one,
             )  # fmt: skip
+        omega = 2.0 * math.pi * vehicle.suspension.ride_hz
+        spring = 0.25 * body.mass_kg * omega**2
+        damper = 0.5 * vehicle.suspension.damping_ratio * body.mass_kg * omega
         for wheel in self.wheels:
+            # A soft tyre stands in for the suspension, without which a wheel loses its load now and then.
+            p.changeDynamics(
+                self.car, wheel, contactStiffness=spring, contactDamping=damper, physicsClientId=one
+            )
             p.setJointMotorControl2(self.car, wheel, p.VELOCITY_CONTROL, force=0.0, physicsClientId=one)
             p.resetJointState(self.car, wheel, 0.0, speed_mps / body.wheel_radius_m, physicsClientId=one)
         p.resetBaseVelocity(self.car, [speed_mps, 0, 0], [0, 0, 0], physicsClientId=one)
@@ -83,7 +90,9 @@ class ArticulatedCar:
                 self.car, knuckle, p.POSITION_CONTROL, targetPosition=angle, force=2e4, positionGain=0.4,
                 physicsClientId=one,
             )  # fmt: skip
-        torque = body.mass_kg * accel_mps2 * body.wheel_radius_m / 4.0
+        # Spinning the wheels up takes torque too, which a drive that tracks acceleration makes up for.
+        inert_kg = body.mass_kg + 4.0 * WHEEL_ROLL_KGM2 / body.wheel_radius_m**2
+        torque = inert_kg * accel_mps2 * body.wheel_radius_m / 4.0
         for wheel in self.wheels:
             p.setJointMotorControl2(self.car, wheel, p.TORQUE_CONTROL, force=torque, physicsClientId=one)
         p.stepSimulation(one)

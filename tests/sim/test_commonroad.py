@@ -103,7 +103,8 @@ def test_uncertain_states_are_read_at_their_middle(tmp_path: Path) -> None:
         "<center><x>-30</x><y>0.5</y></center></rectangle></position>"
     )
     between = "<intervalStart>4.0</intervalStart><intervalEnd>6.0</intervalEnd>"
-    start = f"<initialState>{region}{exact('orientation', 0.0)}{exact('time', 0)}<velocity>{between}</velocity></initialState>"
+    rest = f"{exact('orientation', 0.0)}{exact('time', 0)}<velocity>{between}</velocity>"
+    start = f"<initialState>{region}{rest}</initialState>"
     text = f'<dynamicObstacle id="40"><type>taxi</type>{RECTANGLE}{start}</dynamicObstacle>'
     (taxi,) = loaded(tmp_path, document([*crossing_lanelets(), text])).obstacles
     assert (taxi.x_m[0], taxi.y_m[0], taxi.speed_mps[0], taxi.kind) == (-30.0, 0.5, 5.0, "taxi")
@@ -114,7 +115,8 @@ def test_a_missing_speed_and_heading_follow_from_the_motion(tmp_path: Path) -> N
         f"<{tag}><position><point><x>0.0</x><y>{-40.0 + k}</y></point></position>{exact('time', k)}</{tag}>"
         for k, tag in enumerate(["initialState", "state", "state"])
     ]
-    text = f'<dynamicObstacle id="41"><type>car</type>{RECTANGLE}{at[0]}<trajectory>{at[1]}{at[2]}</trajectory></dynamicObstacle>'
+    body = f"<type>car</type>{RECTANGLE}{at[0]}<trajectory>{at[1]}{at[2]}</trajectory>"
+    text = f'<dynamicObstacle id="41">{body}</dynamicObstacle>'
     (car,) = loaded(tmp_path, document([*crossing_lanelets(), text])).obstacles
     assert car.yaw_rad == pytest.approx(math.pi / 2) and car.speed_mps == pytest.approx(10.0)
 
@@ -123,7 +125,7 @@ def test_unknown_things_are_listed_and_do_not_stop_the_rest(tmp_path: Path) -> N
     parts = [
         *crossing_lanelets(),
         '<lanelet id="77"><leftBound/><rightBound/></lanelet>',
-        '<trafficSign id="501"><trafficSignElement><trafficSignID>no-such</trafficSignID></trafficSignElement></trafficSign>',
+        SIGN.replace("274", "no-such"),
         '<planningProblem id="600"><initialState/></planningProblem>',
         moving(30, "hovercraft", -40.0, 0.0, 0.0, 8.0),
         '<dynamicObstacle id="31"><type>car</type><shape><cone/></shape></dynamicObstacle>',
