@@ -302,24 +302,29 @@ def earliest(drive, sec_s, sec_w, con_t, con_u, count, s_ref, work, knots, out):
 def gentle(drive, sec_s, sec_w, con_t, con_u, count, wish, work, knots, shape):  # type: ignore[no-untyped-def]
     """Find the mildest way to yield that reaches ``wish[0]`` (s) by ``wish[1]`` (t).
 
-    Rolling slowly comes first; where that would be slower than ``wish[2]``, driving on and standing as
-    far ahead as possible. ``shape`` becomes v_low, stand, tau. Returns 1 if there is such a way, else 0.
+    Rolling slowly comes first, with as little braking as that allows; where that would be slower than ``wish[2]``, driving on and standing as
+    far ahead as possible. ``shape`` becomes v_low, stand, tau and
+    the braking used. Returns 1 if there is such a way, else 0.
     """
     yp, gp = work[:3], work[3:]
     gf = _envelope(sec_s, sec_w, drive.s, drive.stop, drive.slope, gp)
     tau_last = con_t[count - 1]
-    yf = _envelope(sec_s, sec_w, drive.s, drive.stop, drive.ease, yp)
-    low, high, found = 0.0, drive.v, False
-    for _ in range(_SHAPE_STEPS):
-        v_low = 0.5 * (low + high)
-        if _clears(drive, yp, yf, gp, gf, v_low, tau_last, con_t, con_u, count, wish[0], wish[1], knots):
-            low, found = v_low, True
-        else:
-            high = v_low
-    if found and low >= wish[2]:
-        shape[0], shape[1] = low, math.inf
-        shape[2] = _earliest(drive, yp, yf, gp, gf, low, tau_last, con_t, con_u, count, _TAU_STEPS, knots)
-        return 1
+    for k in range(3):
+        ease = drive.ease + 0.5 * k * (drive.brake - drive.ease)
+        roll = Drive(drive.t, drive.s, drive.v, drive.a_before, drive.lag, drive.accel, drive.brake, ease,
+                     drive.slope, drive.stop, drive.gone)  # fmt: skip
+        yf = _envelope(sec_s, sec_w, drive.s, drive.stop, ease, yp)
+        low, high, found = 0.0, drive.v, False
+        for _ in range(_SHAPE_STEPS):
+            v_low = 0.5 * (low + high)
+            if _clears(roll, yp, yf, gp, gf, v_low, tau_last, con_t, con_u, count, wish[0], wish[1], knots):
+                low, found = v_low, True
+            else:
+                high = v_low
+        if found and low >= wish[2]:
+            shape[0], shape[1], shape[3] = low, math.inf, ease
+            shape[2] = _earliest(roll, yp, yf, gp, gf, low, tau_last, con_t, con_u, count, _TAU_STEPS, knots)
+            return 1
     low, high, found = drive.s + 0.5 * drive.v * drive.v / drive.ease, min(con_u[count - 1], drive.stop), False
     for _ in range(_SHAPE_STEPS):
         stand = 0.5 * (low + high)
@@ -333,7 +338,7 @@ def gentle(drive, sec_s, sec_w, con_t, con_u, count, wish, work, knots, shape): 
     if not found:
         return 0
     yf = _envelope(sec_s, sec_w, drive.s, low, drive.ease, yp)
-    shape[0], shape[1] = math.inf, low
+    shape[0], shape[1], shape[3] = math.inf, low, drive.ease
     shape[2] = _earliest(drive, yp, yf, gp, gf, math.inf, tau_last, con_t, con_u, count, _TAU_STEPS, knots)
     return 1
 

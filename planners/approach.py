@@ -72,7 +72,7 @@ def _driving(sequential: Sequential, task: Task) -> Floats | None:
         if halt_m <= task.line_m and knots is not None:
             mild = sequential.mildest(task, drive, free, (s_ref, t_ref + _LOSS_S)) if tau > drive.t else None
             if mild is not None:
-                return profile_knots(drive, task.sections, mild, sequential.room)
+                return profile_knots(mild[0], task.sections, mild[1], sequential.room)
             shape = (0.0, math.inf, tau)
             return profile_knots(drive._replace(ease=drive.brake), task.sections, shape, sequential.room)
     if standing:

@@ -253,5 +253,5 @@ def _read(file: FilePath) -> dict[str, Ints] | None:
             stored = {name: archive[name] for name in ("kinds", "sizes", "rows")}
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):
         return None
-    whole = stored["rows"].ndim == 2 and len(stored["kinds"]) == len(stored["sizes"])
+    whole = stored["rows"].shape[1:] == (3,) and len(stored["kinds"]) == len(stored["sizes"])
     return stored if whole and int(stored["sizes"].sum()) == len(stored["rows"]) else None

@@ -183,7 +183,7 @@ class Workspace:
     def __init__(self) -> None:
         self.knots = np.zeros((4, KNOT_COUNT))
         self.smooth = np.zeros((4, 2 * KNOT_COUNT))
-        self.shape = np.zeros(3)
+        self.shape = np.zeros(4)
         self._work = np.zeros((6, 0))
 
     def work(self, sections: Sections) -> Floats:

@@ -190,8 +190,8 @@ class Sequential:
 
     def mildest(
         self, task: Task, drive: Drive, free: Floats, reach: tuple[float, float]
-    ) -> tuple[float, float, float] | None:
-        """The mildest (v_low, stand, tau) below ``free`` that gets to reach[0] (s) by reach[1] (t)."""
+    ) -> tuple[Drive, tuple[float, float, float]] | None:
+        """The mildest braking and (v_low, stand, tau) below ``free`` that get to reach[0] (s) by reach[1] (t)."""
         con_t, con_u, count = self.constraints(task, free)
         if not count or drive.v < 0.1 or reach[1] == math.inf:
             return None
@@ -200,7 +200,9 @@ class Sequential:
         found = _profile.gentle(
             drive, sections.start_m, sections.square, con_t, con_u, count, wish, work, self.room.knots, shape
         )
-        return (float(shape[0]), float(shape[1]), float(shape[2])) if found else None
+        if not found:
+            return None
+        return drive._replace(ease=float(shape[3])), (float(shape[0]), float(shape[1]), float(shape[2]))
 
     # The shapes.
 
@@ -226,16 +228,16 @@ class Sequential:
     def _shaped(self, task: Task, free: Floats, stop: float, reach: tuple[float, float, float]) -> TimedPath | Refusal:
         """The first shape that passes the checks: gentle, braking first, late."""
         tau, s_ref, t_ref = reach
-        shapes: list[tuple[float, tuple[float, float, float]]] = [(1.0, (0.0, math.inf, tau))]
         drive = self.drive(task, stop)
+        shapes = [(drive._replace(ease=drive.brake), (0.0, math.inf, tau))]
         if tau > drive.t:
             mild = self.mildest(task, drive, free, (s_ref, t_ref + GENTLE_LOSS_S))
-            shapes = [*([] if mild is None else [(_EASE, mild)]), *shapes]
-        for ease, (v_low, stand, until) in shapes:
+            shapes = [*([] if mild is None else [mild]), *shapes]
+        for drive, (v_low, stand, until) in shapes:
             for retry in range(_RETRIES):
-                drive = self.drive(task, stop - retry * margin_m(task.body), ease)
-                shape_now = (v_low, stand, until + retry * _RETRY_S if until > drive.t else until)
-                plan = self.rounded(task, task.start, profile_knots(drive, task.sections, shape_now, self.room))
+                again = drive._replace(stop=stop - retry * margin_m(task.body))
+                shape = (v_low, stand, until + retry * _RETRY_S if until > drive.t else until)
+                plan = self.rounded(task, task.start, profile_knots(again, task.sections, shape, self.room))
                 verdict = self.check(task, plan, free)
                 if verdict != "barrier":
                     break

@@ -108,7 +108,9 @@ def from_csv(path: Path, roads: Roads, vehicle: str) -> tuple[Arrival, ...]:
     rows = list(csv.reader(text.splitlines()))
     header = ["arrival_s", "approach", "movement"]
     if not rows or [field.strip() for field in rows[0]] != header:
-        raise ConfigError(f"{path}:1: the header must be {','.join(header)} (it is {','.join(rows[0]) if rows else ''!r})")
+        raise ConfigError(
+            f"{path}:1: the header must be {','.join(header)} (it is {','.join(rows[0]) if rows else ''!r})"
+        )
     found = []
     for line, row in enumerate(rows[1:], start=2):
         if not row:
@@ -161,7 +163,9 @@ def explicit(entries: tuple[VehicleDemand, ...], roads: Roads, vehicle: str, sou
     found = []
     for index, entry in enumerate(entries):
         where = f"{source}: demand.vehicles[{index}]"
-        path_id = entry.path if entry.path is not None else route(roads, entry.approach or "", entry.movement or "", where)
+        path_id = (
+            entry.path if entry.path is not None else route(roads, entry.approach or "", entry.movement or "", where)
+        )
         if path_id not in paths:
             raise ConfigError(f"{where}.path: no path {path_id!r}{_close(path_id, paths)}")
         length_m = paths[path_id].length_m
@@ -193,9 +197,8 @@ def with_legacy(found: tuple[Arrival, ...], scenario: Scenario) -> tuple[Arrival
     changed = {arrival.vehicle_id: arrival for arrival in found}
     for index, legacy in enumerate(scenario.legacy):
         if legacy.vehicle is not None and legacy.vehicle not in changed:
-            raise ConfigError(
-                f"{scenario.source}: legacy[{index}].vehicle: no vehicle {legacy.vehicle!r}{_close(legacy.vehicle, changed)}"
-            )
+            where = f"{scenario.source}: legacy[{index}].vehicle"
+            raise ConfigError(f"{where}: no vehicle {legacy.vehicle!r}{_close(legacy.vehicle, changed)}")
         for name, arrival in changed.items():
             lot = legacy.share is not None and _stream(scenario.seed, f"legacy {index}", name).random() < legacy.share
             if (name == legacy.vehicle or lot) and arrival.role == "honest":

@@ -82,9 +82,8 @@ class LegacyDriver:
         self, name: str, path: Path, passages: Sequence[Passage], vehicle: Vehicle, behaviour: Behaviour
     ) -> None:
         if behaviour.critical_gap_s_min > behaviour.critical_gap_s:
-            raise ConfigError(
-                f"critical_gap_s_min = {behaviour.critical_gap_s_min:g} s is more than critical_gap_s = {behaviour.critical_gap_s:g} s"
-            )
+            least, usual = behaviour.critical_gap_s_min, behaviour.critical_gap_s
+            raise ConfigError(f"critical_gap_s_min = {least:g} s is more than critical_gap_s = {usual:g} s")
         self._name, self._path, self._passages = name, path, tuple(passages)
         self._vehicle, self._behaviour = vehicle, behaviour
         self._front_m = vehicle.body.length_m - vehicle.body.rear_overhang_m
@@ -115,7 +114,7 @@ class LegacyDriver:
         wanted_mps = self._wanted_mps(s_m)
         accel = self._follow(v_mps, wanted_mps, leader)
         passage = self.next_passage(s_m)
-        if passage is not None and not self._decided(now_s, s_m, v_mps, passage, rivals):
+        if passage is not None and self._holds(now_s, s_m, v_mps, passage, rivals):
             line_m = passage.line_s_m - (s_m + self._front_m)
             # The line is a standing leader; its gap is shortened so that the stop is line_gap_m before it.
             line_gap_m = line_m - behaviour.line_gap_m + behaviour.gap_m_min
@@ -146,7 +145,10 @@ class LegacyDriver:
         at = min(max(s_m / path.step_m, 0.0), len(path.x_m) - 1.0)
         k = min(int(at), len(path.x_m) - 2)
         part = at - k
-        px, py = path.x_m[k] + part * (path.x_m[k + 1] - path.x_m[k]), path.y_m[k] + part * (path.y_m[k + 1] - path.y_m[k])
+        px, py = (
+            path.x_m[k] + part * (path.x_m[k + 1] - path.x_m[k]),
+            path.y_m[k] + part * (path.y_m[k + 1] - path.y_m[k]),
+        )
         path_yaw = float(path.yaw_rad[k]) + part * _wrap(float(path.yaw_rad[k + 1] - path.yaw_rad[k]))
         lateral_m = -math.sin(path_yaw) * (x_m - px) + math.cos(path_yaw) * (y_m - py)
         heading = _wrap(yaw_rad - path_yaw)
@@ -173,11 +175,15 @@ class LegacyDriver:
         dynamic = v_mps * behaviour.time_headway_s + v_mps * (v_mps - leader_mps) / root
         return free - accel * ((behaviour.gap_m_min + max(0.0, dynamic)) / gap_m) ** 2
 
-    def _decided(self, now_s: float, s_m: float, v_mps: float, passage: Passage, rivals: Sequence[Rival]) -> bool:
-        """Whether the driver goes through ``passage``; once it goes it does not think again."""
+    def _holds(self, now_s: float, s_m: float, v_mps: float, passage: Passage, rivals: Sequence[Rival]) -> bool:
+        """Whether the driver brakes for the line of ``passage``; once it goes it does not think again.
+
+        It judges the gap where comfortable braking still suffices, a second of thought included; before
+        that it just drives on.
+        """
         index = self._passages.index(passage)
         if not self._behaviour.yields or index < self._taken:
-            return True
+            return False
         line_m = passage.line_s_m - (s_m + self._front_m)
         if v_mps > STANDING_MPS or line_m > WAITING_BAND_M:
             self._waiting_since_s = None
@@ -185,11 +191,11 @@ class LegacyDriver:
             self._waiting_since_s = now_s
         stop_m = v_mps * v_mps / (2.0 * self._behaviour.comfort_brake_mps2)
         if line_m > stop_m + v_mps * 1.0 + self._behaviour.gap_m_min:
-            return False  # too early to judge the gap; the line slows the approach as it would a driver
-        if any(self._must_yield(now_s, rival) for rival in rivals):
             return False
+        if any(self._must_yield(now_s, rival) for rival in rivals):
+            return True
         self._taken, self._waiting_since_s = index + 1, None
-        return True
+        return False
 
     def _must_yield(self, now_s: float, rival: Rival) -> bool:
         behaviour, waiting = self._behaviour, self._waiting_since_s

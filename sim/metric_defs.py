@@ -64,7 +64,7 @@ DEFINITIONS: tuple[MetricDef, ...] = (
     _D("messages", "", "messages/1", "Datagrams sent", "agreement"),
     _D("bytes", "B", "messages/1", "Bytes in them", "agreement"),
     _D("commits", "", "decisions/1", "Commit records in the decision log", "agreement"),
-    _D("refusals", "", "decisions/1", "Refusal records, and votes that reject", "agreement"),
+    _D("refusals", "", "decisions/1", "Refusal records: a member, or the coordinator itself, found a proposal unfit", "agreement"),
     _D("fallbacks", "", "decisions/1", "Fallback records", "agreement"),
     _D("breaches", "", "decisions/1", "Breach records", "agreement"),
     _D("simulated_s", "s", "speed/1", "Simulated time", "speed"),

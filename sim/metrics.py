@@ -288,8 +288,6 @@ def _agreement(
     for record in decisions:
         if record.kind in kinds:
             kinds[record.kind] += 1
-        elif record.kind == "vote" and record.detail.get("accept") is False:
-            kinds["refusal"] += 1
         key = str(record.detail.get("proposal", ""))
         if key and record.kind == "proposal":
             proposed.setdefault(key, record.time_ms)

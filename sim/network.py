@@ -151,7 +151,9 @@ class Network:
         self._dead[index] = dead
         self._tune(index)
 
-    def broadcast(self, now_ms: int, index: int, raw: bytes, xy: Floats | None = None, *, topic: str | None = None) -> int:
+    def broadcast(
+        self, now_ms: int, index: int, raw: bytes, xy: Floats | None = None, *, topic: str | None = None
+    ) -> int:
         """Send ``raw`` from node ``index`` to everybody; returns the number of copies that will arrive.
 
         Parameters
@@ -277,7 +279,17 @@ def _parameters(config: NetworkConfig) -> Floats:
             if q > 1.0:
                 q, r = 1.0, (1.0 - config.loss) / config.loss
     reach = -1.0 if config.range_m is None else config.range_m * config.range_m
-    values = (config.loss, q, r, config.delay_ms, config.jitter_ms, config.duplicate, config.reorder, config.reorder_ms, reach)
+    values = (
+        config.loss,
+        q,
+        r,
+        config.delay_ms,
+        config.jitter_ms,
+        config.duplicate,
+        config.reorder,
+        config.reorder_ms,
+        reach,
+    )
     return np.array(values, np.float64)
 
 

@@ -7,16 +7,16 @@ and ``Past the point of no return`` are drawn alike, and an unknown phase is gre
 from __future__ import annotations
 
 _COLOURS = (
-    # words that name the phase, key, colour
+    # words that name the phase, key, colour; the first that fits counts
     (("contact", "crash"), "contact", "#e5484d"),
-    (("emergency", "fallback", "estop", "abort", "error"), "fallback", "#d6409f"),
-    (("no return", "crossing", "inside", "ponr", "in zone"), "crossing", "#30a46c"),
+    (("fallback", "emergency", "estop", "abort", "error"), "fallback", "#d6409f"),
+    (("legacy", "unconnected"), "legacy", "#a18072"),
+    (("crossing", "no return", "occupying", "inside"), "crossing", "#30a46c"),
+    (("clear", "leav", "exit"), "cleared", "#12a594"),
     (("commit",), "committed", "#3e83f5"),
-    (("negotiat", "propos", "vot", "plan", "wait"), "negotiating", "#f5a524"),
-    (("stop", "hold", "queue", "blocked"), "stopped", "#f76b15"),
-    (("clear", "exit", "done", "left", "leav", "releas"), "leaving", "#12a594"),
-    (("legacy", "human", "unconnected"), "legacy", "#8d8d8d"),
-    (("idle", "cruis", "approach", "init", "free", "far", "driv"), "idle", "#8b8fa3"),
+    (("wait", "stop", "hold", "queue"), "waiting", "#f76b15"),
+    (("approach", "negotiat", "propos"), "approach", "#f5a524"),
+    (("free", "idle", "cruis"), "free", "#8b8fa3"),
 )
 UNKNOWN = ("other", "#9b9ea8")
 

@@ -26,7 +26,7 @@ from sim.summary import shown, title_of, with_contact_check
 from sim.trajectory_log import read_trajectories
 
 TEMPLATE = Path(__file__).parent / "report_template.html"
-_SHOWN_KEYS = ("planner", "world", "backend", "mechanism", "seed", "map", "charter_id", "command", "versions", "scenario")
+_SHOWN_KEYS = ("planner", "backend", "mechanism", "seed", "charter_id", "scenario", "command_line", "versions")
 _COMPARE_STYLE = """
 :root{color-scheme:light dark;--bg:#f6f7f9;--card:#fff;--fg:#1b1f26;--mute:#667085;--line:#e3e6eb;--good:#18794e;--bad:#cd2b31}
 @media(prefers-color-scheme:dark){:root{--bg:#0f1216;--card:#171b21;--fg:#e6e9ee;--mute:#98a2b3;--line:#2a303a;--good:#4cc38a;--bad:#ff6369}}
@@ -137,7 +137,7 @@ def compare_reports(dirs: Sequence[Path], out: Path) -> Path:
 
 def _compare_title(path: Path) -> str:
     manifest = run_folder.read_json(path / run_folder.RUN)
-    facts = [str(manifest[key]) for key in ("planner", "world", "seed") if manifest.get(key) is not None]
+    facts = [str(manifest[key]) for key in ("planner", "backend", "seed") if manifest.get(key) is not None]
     return f"{html.escape(title_of(manifest))}<br><small>{html.escape(', '.join([*facts, path.name]))}</small>"
 
 

@@ -36,13 +36,16 @@ WAIT_CROSSING_S, WAIT_LANE_S = 5.0, 3.0
 """A vehicle that came this soon after another left the ground it needed is taken to have waited for it."""
 _WAIT_DELAY_S = 0.5
 _NO_DISTANCE = -32_768
+_BEFORE = ("setup",)
+"""Parts of the timings that lie before the clock of ``wall_s`` starts."""
 
 
 def page_data(
     folder: RunFolder, scene: Scene, decisions: Sequence[Decision], analysis: Analysis, checks: Sequence[Expectation]
 ) -> dict[str, Any]:
     """The object that the template embeds."""
-    notes: list[str] = []
+    notes = [f"left out: {_left_out(item)}" for item in folder.manifest.get("left_out", ())]
+    timings = folder.manifest.get("timings_s", {})
     ticks = _ticks(scene, notes)
     agreements = agreement_list(decisions)
     if len(agreements) > _AGREEMENT_COUNT_MAX:
@@ -56,10 +59,15 @@ def page_data(
         "events": _events(decisions, analysis, notes),
         "metrics": [_metric(metric, checks) for metric in analysis.metrics],
         "harm": _harm(folder, analysis),
-        "timings": sorted(folder.manifest.get("timings_s", {}).items(), key=lambda item: -item[1]),
+        "timings": sorted((item for item in timings.items() if item[0] not in _BEFORE), key=lambda item: -item[1]),
+        "before_s": sum(timings.get(name, 0.0) for name in _BEFORE),
         "wall_s": folder.manifest.get("wall_s", 0.0),
         "notes": notes,
     }
+
+
+def _left_out(item: object) -> str:
+    return f"{item.get('what')} ({item.get('why')})" if isinstance(item, dict) else str(item)
 
 
 def _ticks(scene: Scene, notes: list[str]) -> Floats:
@@ -153,8 +161,8 @@ def agreement_list(decisions: Sequence[Decision]) -> list[dict[str, Any]]:
             found[key] = {
                 "t": record.time_ms, "node": record.node, "key": key[:12], "zone": str(detail.get("zone", "")),
                 "members": [str(name) for name in detail.get("members", ())],
-                "vehicles": [str(name) for name in detail.get("vehicles", ())] or [record.node],
-                "votes": [], "cert": None, "commits": [], "refused": [],
+                "vehicles": [str(name) for name in detail.get("batch", ())] or [record.node],
+                "votes": [], "cert": None, "commits": [], "aborts": [], "why": "",
             }  # fmt: skip
         agreement = found.get(key)
         if agreement is None:
@@ -165,18 +173,22 @@ def agreement_list(decisions: Sequence[Decision]) -> list[dict[str, Any]]:
             agreement["cert"] = record.time_ms
         elif record.kind == "commit":
             agreement["commits"].append([record.time_ms, record.node])
-        elif record.kind in ("refusal", "abort"):
-            agreement["refused"].append([record.time_ms, record.node, reasons_of(record.detail)])
+        elif record.kind == "refusal":
+            agreement["votes"].append([record.time_ms, record.node, False])
+            agreement["why"] = agreement["why"] or f"{record.node}: {reasons_of(record.detail)}"
+        elif record.kind == "abort":
+            agreement["aborts"].append([record.time_ms, record.node])
+            agreement["why"] = agreement["why"] or reasons_of(record.detail)
     return list(found.values())
 
 
 def reasons_of(detail: Mapping[str, Any]) -> str:
-    """The reasons of a record as text: ``reasons``, ``reason`` or ``text`` of its detail."""
-    for key in ("reasons", "reason", "text"):
+    """The reasons of a record as text: ``reasons``, ``reason`` or ``why`` of its detail, else all that is not a hash."""
+    for key in ("reasons", "reason", "why"):
         value = detail.get(key)
         if value:
             return ", ".join(str(item) for item in value) if isinstance(value, list) else str(value)
-    return ""
+    return ", ".join(f"{key} {value}" for key, value in detail.items() if key != "proposal" and not isinstance(value, (list, dict)))
 
 
 def _events(decisions: Sequence[Decision], analysis: Analysis, notes: list[str]) -> list[dict[str, Any]]:

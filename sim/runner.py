@@ -266,7 +266,11 @@ class Run:
             x, y, *_ = self._suite.row(car.slot)
             road = self._factory.roads.get(car.actor.path_id)
             before_m = car.s_m + car.front_m
-            car.s_m, _, _ = road.project(x, y, car.s_m)
+            car.s_m, lateral_m, _ = road.project(x, y, car.s_m)
+            if car.node is not None and car.node.committed and car.plan is not None:
+                s_plan, _, _ = self._factory.book.arrays(car.plan).at(self.now_ms * 1e-3)
+                self._log.sample("tracking_lateral_m", abs(lateral_m))
+                self._log.sample("tracking_longitudinal_m", abs(car.s_m - s_plan))
             front_m = car.s_m + car.front_m
             if front_m < road.length_m:
                 continue
@@ -394,8 +398,6 @@ class Run:
         log.count("aborts", counters.aborts)
         log.count("kernel_override_ticks", counters.kernel_overrides)
         log.count("no_contingency_ticks", counters.no_contingency)
-        log.sample("tracking_lateral_m", counters.worst_lateral_m)
-        log.sample("tracking_longitudinal_m", counters.worst_longitudinal_m)
 
     def _close(self) -> None:
         for car in self._cars.values():

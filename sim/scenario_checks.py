@@ -6,16 +6,13 @@ import difflib
 import inspect
 import re
 from collections.abc import Collection, Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from fleet.errors import ConfigError
 from sim.maps.builtin import BUILTIN_MAPS
 from sim.metric_defs import validate_expectations
-
-if TYPE_CHECKING:
-    from sim.scenario import Demand, Legacy, MapSpec, Point, ScenarioDocument, Turning
+from sim.scenario_records import Demand, Legacy, MapSpec, Point, ScenarioDocument, Turning
 
 WORLDS = {
     "bullet": "PyBullet: rigid bodies in contact, compiled tyre and actuator forces (Python 3.10 and 3.11)",
@@ -71,7 +68,9 @@ def _check_map(source: str, spec: MapSpec) -> None:
         known = inspect.signature(BUILTIN_MAPS[spec.builtin]).parameters
         for name in spec.parameters():
             if name not in known:
-                raise ConfigError(f"{source}: map.{name}: map {spec.builtin} has no such parameter; it has {', '.join(known)}")
+                raise ConfigError(
+                    f"{source}: map.{name}: map {spec.builtin} has no such parameter; it has {', '.join(known)}"
+                )
 
 
 def _check_demand(source: str, document: ScenarioDocument) -> None:

@@ -168,13 +168,14 @@ def read_trajectories(folder: Path) -> Trajectories:
         merged = column.combine_chunks()
         if isinstance(merged, pa.ChunkedArray):
             merged = merged.chunk(0) if merged.num_chunks else pa.array([], pa.string()).dictionary_encode()
-        return np.asarray(merged.indices, dtype=np.int64), tuple(merged.dictionary.to_pylist())
+        return np.array(merged.indices, dtype=np.int64), tuple(merged.dictionary.to_pylist())
 
     vehicle, vehicle_ids = coded("vehicle_id")
     phase, phase_names = coded("phase")
     state = np.column_stack([table.column(name).to_numpy() for name in _FIELDS]) if table.num_rows else np.empty((0, 6))
     return Trajectories(
-        t_s=np.asarray(table.column("t_s").to_numpy(), dtype=np.float64),
+        # A copy: Arrow's own memory is read-only, which compiled kernels do not take.
+        t_s=np.array(table.column("t_s").to_numpy(), dtype=np.float64),
         vehicle=vehicle,
         state=np.ascontiguousarray(state, dtype=np.float64),
         phase=phase,

@@ -18,7 +18,10 @@ ALLOWED: tuple[tuple[str, tuple[str, ...]], ...] = (
     # The first pattern that fits a file decides which rooms of this project it may import.
     ("fleet/cli/*", ("fleet", "planners", "sim", "hardware")),
     ("fleet/__main__.py", ("fleet.cli",)),
-    ("fleet/node/*", ("fleet.node", "fleet.protocol", "fleet.charter", "fleet.errors", "fleet.config", "planners", "hardware")),
+    (
+        "fleet/node/*",
+        ("fleet.node", "fleet.protocol", "fleet.charter", "fleet.errors", "fleet.config", "planners", "hardware"),
+    ),
     ("fleet/oversight/*", ("fleet.oversight", "fleet.charter", "fleet.errors", "planners")),
     ("fleet/mechanism/*", ("fleet.mechanism", "fleet.charter", "fleet.errors", "planners")),
     ("fleet/protocol/*", ("fleet.protocol", "fleet.errors")),
@@ -56,7 +59,14 @@ CODECS = ("fleet/protocol/wire.py", "fleet/protocol/codec.py", "fleet/charter/co
 """The only pure files that may import msgspec."""
 
 VERIFIER = ("planners/check*.py", "planners/_check*.py")
-VERIFIER_MAY = ("planners.check", "planners._check", "planners.interface", "planners.timed_path", "planners.zone_map", "planners._jit")
+VERIFIER_MAY = (
+    "planners.check",
+    "planners._check",
+    "planners.interface",
+    "planners.timed_path",
+    "planners.zone_map",
+    "planners._jit",
+)
 """The verifier shares no geometry with what it judges."""
 
 CALLS = {
@@ -70,6 +80,7 @@ CALLS = {
     "eval": "ast.literal_eval",
     "exec": "a function",
 }
+IMPORTERS = ("importlib.import_module", "__import__")
 NUMPY_RANDOM = frozenset("Generator PCG64 Philox SeedSequence default_rng BitGenerator".split())
 
 FILE_LINES_MAX = 500
@@ -96,9 +107,12 @@ def imports(tree: ast.AST) -> Iterator[tuple[int, str]]:
                 yield node.lineno, "." * node.level
             else:
                 yield from ((node.lineno, f"{node.module}.{alias.name}") for alias in node.names)
-        elif isinstance(node, ast.Call) and dotted(node.func) in {"importlib.import_module", "__import__"}:
-            if node.args and isinstance(node.args[0], ast.Constant) and isinstance(node.args[0].value, str):
-                yield node.lineno, node.args[0].value
+        elif (
+            isinstance(node, ast.Call) and node.args and dotted(node.func) in {"importlib.import_module", "__import__"}
+        ):
+            named = node.args[0].value if isinstance(node.args[0], ast.Constant) else None
+            if isinstance(named, str):
+                yield node.lineno, named
 
 
 def dotted(node: ast.AST) -> str:
@@ -179,15 +193,27 @@ def size_faults(name: str, code: str) -> list[str]:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             length = (node.end_lineno or node.lineno) - node.lineno + 1
             if length > FUNCTION_LINES_MAX:
-                faults.append(f"{name}:{node.lineno}: {node.name} has {length} lines; the limit is {FUNCTION_LINES_MAX}")
+                faults.append(
+                    f"{name}:{node.lineno}: {node.name} has {length} lines; the limit is {FUNCTION_LINES_MAX}"
+                )
     return faults
 
 
 # Spelt in pieces, so that this file does not find itself.
 LEFTOVER = re.compile("|".join([r"\bTO" + r"DO\b", r"\bFIX" + r"ME\b", r"\bX" + r"XX\b", "Not" + "ImplementedError"]))
-PATHS = re.compile(r"(?<![\w.$}])/(?:" + "|".join(["ho" + "me", "ro" + "ot", "wo" + "rk", "Us" + "ers", "tm" + "p/w"]) + r")/")
+PATHS = re.compile(
+    r"(?<![\w.$}])/(?:" + "|".join(["ho" + "me", "ro" + "ot", "wo" + "rk", "Us" + "ers", "tm" + "p/w"]) + r")/"
+)
 REGISTRY = re.compile(
-    "|".join(["pyp" + r"i\.org", "pythonhos" + r"ted\.org", r"--(?:extra-)?index-" + "url", r"@ http" + r"s?://", r"file:" + "//"])
+    "|".join(
+        [
+            "pyp" + r"i\.org",
+            "pythonhos" + r"ted\.org",
+            r"--(?:extra-)?index-" + "url",
+            r"@ http" + r"s?://",
+            r"file:" + "//",
+        ]
+    )
 )
 
 
@@ -206,13 +232,19 @@ def text_faults(name: str, text: str) -> list[str]:
 
 
 def each(check, paths: list[Path]) -> list[str]:  # type: ignore[no-untyped-def]
-    return [fault for path in paths for fault in check(path.relative_to(ROOT).as_posix(), path.read_text(encoding="utf-8"))]
+    return [
+        fault for path in paths for fault in check(path.relative_to(ROOT).as_posix(), path.read_text(encoding="utf-8"))
+    ]
 
 
 def texts() -> list[Path]:
     """Every text file of the project: what git tracks or would track."""
     listed = subprocess.run(
-        ["git", "ls-files", "--cached", "--others", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True, check=False
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     if listed.returncode:
         pytest.skip("not a git checkout")
@@ -256,7 +288,12 @@ def test_every_top_folder_has_a_readme() -> None:
         (direction_faults, "planners/order.py", "from fleet.protocol import wire", "allowed here"),
         (direction_faults, "planners/order.py", "def f():\n    import sim.network", "allowed here"),
         (direction_faults, "fleet/protocol/core.py", "from planners.timed_path import TimedPath", "allowed here"),
-        (direction_faults, "fleet/node/driver.py", "import importlib\nimportlib.import_module('sim.runner')", "allowed here"),
+        (
+            direction_faults,
+            "fleet/node/driver.py",
+            "import importlib\nimportlib.import_module('sim.runner')",
+            "allowed here",
+        ),
         (direction_faults, "hardware/base.py", "from fleet.config import load_yaml", "allowed here"),
         (direction_faults, "sim/runner.py", "from . import network", "relative"),
         (place_faults, "planners/order.py", "from numba import njit", "numba"),
@@ -289,6 +326,9 @@ def test_each_check_bites(check, name: str, code: str, word: str) -> None:  # ty
 
 
 def test_the_checks_let_good_code_pass() -> None:
-    code = "import random\nimport numpy as np\nRNG = random.Random(7)\nfrom fleet.errors import invariant\n\n\ndef f(seed):\n    return np.random.default_rng(seed)\n"
+    code = (
+        "import random\nimport numpy as np\nfrom fleet.errors import invariant\n\nRNG = random.Random(7)\n\n\n"
+        "def f(seed):\n    return np.random.default_rng(seed)\n"
+    )
     for check in (direction_faults, place_faults, call_faults, size_faults, text_faults):
         assert check("planners/order.py", code) == []

@@ -110,10 +110,14 @@ def _module(distribution: str, module: str, *, missing: str, mend: str) -> Findi
     except ModuleNotFoundError as error:
         if (error.name or "").split(".")[0] == module:
             return Finding(distribution, missing, "not installed", mend)
-        return Finding(distribution, "broken", f"needs {error.name}, which is not installed", f"pip install {error.name}")
+        return Finding(
+            distribution, "broken", f"needs {error.name}, which is not installed", f"pip install {error.name}"
+        )
     except Exception as error:  # whatever an import of foreign code may raise is what we are here to report
         reason = " ".join(str(error).split())[:120]
-        return Finding(distribution, "broken", f"{type(error).__name__}: {reason}", f"pip install --force-reinstall {distribution}")
+        return Finding(
+            distribution, "broken", f"{type(error).__name__}: {reason}", f"pip install --force-reinstall {distribution}"
+        )
     try:
         return Finding(distribution, "ok", version(distribution))
     except PackageNotFoundError:  # such as rclpy of a sourced ROS installation
@@ -134,7 +138,9 @@ def _crypto() -> Iterator[Finding]:
         except BadSignatureError:
             yield Finding("signatures", "ok", "Ed25519 signs, verifies and refuses")
         else:
-            yield Finding("signatures", "broken", "a forged signature was accepted", "pip install --force-reinstall pynacl")
+            yield Finding(
+                "signatures", "broken", "a forged signature was accepted", "pip install --force-reinstall pynacl"
+            )
     except ImportError as error:
         yield Finding("signatures", "broken", str(error), "pip install --force-reinstall pynacl")
 
@@ -148,13 +154,17 @@ def _kernels() -> Iterator[Finding]:
     folder = cache_dir()
     nearest = next(path for path in (folder, *folder.parents) if path.exists())
     if not os.access(nearest, os.W_OK):
-        yield Finding("compiled kernels", "broken", f"{nearest} cannot be written", "set ACCORD_CACHE_DIR to a folder of yours")
+        yield Finding(
+            "compiled kernels", "broken", f"{nearest} cannot be written", "set ACCORD_CACHE_DIR to a folder of yours"
+        )
         return
     count = sum(1 for _ in folder.rglob("*.nbc"))
     if count:
         yield Finding("compiled kernels", "ok", f"{count} functions of {len(kernel_sources())} files in {folder}")
     else:
-        yield Finding("compiled kernels", "absent", f"none yet in {folder}; the first run compiles them", "fleet doctor --warm")
+        yield Finding(
+            "compiled kernels", "absent", f"none yet in {folder}; the first run compiles them", "fleet doctor --warm"
+        )
 
 
 def _warm() -> Iterator[Finding]:

@@ -65,9 +65,10 @@ class _Commands(click.Group):
             formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
 
 
-@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=_Commands, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="fleet")
-def cli() -> None:
+@click.pass_context
+def cli(ctx: click.Context) -> None:
     """Accord: vehicles that cross shared places by signed agreement.
 
     \b
@@ -78,6 +79,8 @@ def cli() -> None:
 
     Each command has --help with examples.
     """
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help())
 
 
 def main(args: Sequence[str] | None = None) -> None:

@@ -12,7 +12,9 @@ from fleet.errors import ConfigError
 @click.command("report")
 @click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option(
-    "--out", type=click.Path(dir_okay=False, path_type=Path), help="Page of the comparison  [default: compare.html in the first run's folder]"
+    "--out",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Page of the comparison  [default: compare.html in the first run's folder]",
 )
 def command(runs: tuple[Path, ...], out: Path | None) -> int:
     """Rebuild the report of one run folder, or compare several.

@@ -124,6 +124,8 @@ class Node:
         self._elsewhere: dict[str, Intent] = {}
         """Latest intents of vehicles that deal with other zones; they tell who a track is."""
         self._breached = False
+        parts.judge.beyond = self._beyond
+        parts.zone_planner.beyond = self._beyond
 
     @property
     def plan(self) -> TimedPath | None:
@@ -192,6 +194,17 @@ class Node:
             if message.zone != zone and self._parts.codec.authenticate(self._parts.codec.open(raw)):
                 self._elsewhere[message.sender] = message.body
 
+    def _beyond(self, now_ms: int) -> list[Commitment]:
+        """What vehicles at other zones announce, as plans to keep clear of; they may stand where this one leaves."""
+        book = self._parts.book
+        found = []
+        for name in sorted(self._elsewhere):
+            intent = self._elsewhere[name]
+            plan = book.decode(intent.plan)
+            if now_ms - intent.stamp_ms <= OVERHEARD_MS and plan is not None and book.knows(plan):
+                found.append(Commitment(heard_body(name, intent.body), plan))
+        return found
+
     def _heard(self, now_ms: int) -> dict[str, Intent]:
         """Fresh intents of every zone, by sender."""
         found = self._parts.core.peers(now_ms)
@@ -215,8 +228,10 @@ class Node:
             return
         if self._by_sight_matters(now_ms):
             self._right_of_way.observe(now_ms, parts.around, engagement.passage.zone_id, self.road.path.path_id)
-        if self._committed is not None and not self.kernel.status.past_no_return:
-            self._look_again(now_ms, self._committed, engagement)
+        if self._committed is not None:
+            self._account(now_ms, self._committed, engagement)
+            if not self.kernel.status.past_no_return:
+                self._look_again(now_ms, self._committed, engagement)
         if self._crossing_by_sight and self.front_s_m < engagement.passage.line_s_m + 0.6 * self.scale:
             approach = self.road.path.origin
             if self._right_of_way.must_yield(parts.around, engagement.passage.zone_id, approach):
@@ -236,9 +251,19 @@ class Node:
             if arrival_s < left_s + 0.5:
                 engagement.aborting = f"silent:{parts.around.tracks[row].track_id}"
                 return
-        leader = self.kernel.status.leader
-        if leader is not None and leader.peer is not None and self._ran_into(now_ms, plan, leader.peer):
-            engagement.aborting = f"leader:{leader.peer}"
+
+    def _account(self, now_ms: int, plan: TimedPath, engagement: _Engagement) -> None:
+        """Tell the kernel whether the vehicle ahead does what this vehicle's commitment was verified against."""
+        kernel = self.kernel
+        peer = kernel.status.leader.peer if kernel.status.leader is not None else None
+        if peer is None:
+            kernel.accounted = None
+        elif not self._ran_into(now_ms, plan, peer):
+            kernel.accounted = peer
+        else:
+            kernel.accounted = None
+            if not kernel.status.past_no_return:
+                engagement.aborting = f"leader:{peer}"
 
     def _ran_into(self, now_ms: int, plan: TimedPath, peer: str) -> bool:
         """Whether the vehicle ahead announces a plan that this vehicle's commitment would run into."""

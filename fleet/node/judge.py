@@ -5,7 +5,7 @@ It decides with the independent verifier, never with anything the planner comput
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from fleet.node.bodies import heard_body
 from fleet.node.lanes import Lanes
@@ -39,6 +39,8 @@ class ZoneJudge:
         self._lanes = lanes
         self._around = around
         self._zone_id = ""
+        self.beyond: Callable[[int], list[Commitment]] = lambda now_ms: []
+        """Plans announced at other zones, at a time in ms."""
 
     def enter(self, zone_id: str) -> None:
         """Judge for this zone from now on."""
@@ -149,6 +151,13 @@ class ZoneJudge:
             ):
                 continue
             found.append(other)
+        named = {tube.vehicle for tube in known} | {c.body.vehicle for c in batch}
+        for other in self.beyond(now_ms):
+            behind = any(
+                self._lanes.follows(now_ms * 1e-3, (other.body, other.plan), (c.body, c.plan)) for c in batch
+            )
+            if other.body.vehicle not in named and not behind:
+                found.append(other)
         return found
 
     def required_members(self, batch: Sequence[Entry], peers: Mapping[str, Intent], local: Local) -> frozenset[str]:

@@ -88,6 +88,8 @@ class Kernel:
         self.arrays: SegmentArrays | None = None
         self.committed = False
         self.line_s_m = math.inf
+        self.accounted: str | None = None
+        """The vehicle ahead whose announced plan this vehicle's commitment is verified against, if any."""
         self.status = Status()
 
     def follow(self, road: Road, plan: TimedPath, arrays: SegmentArrays, *, committed: bool, line_s_m: float) -> None:
@@ -172,7 +174,7 @@ class Kernel:
 
     def _accounted(self, leader: Leader) -> bool:
         """A road user whose own agreed plan was verified against this vehicle's plan needs no guard."""
-        return self.committed and not leader.silent
+        return self.committed and leader.peer is not None and leader.peer == self.accounted
 
     def rss_distance_m(self, v_mps: float, v_lead_mps: float) -> float:
         """RSS distance with this vehicle's limits, at least the standstill gap."""

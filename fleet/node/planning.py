@@ -111,6 +111,12 @@ class ZonePlanner:
             if tube.kind == "approach" and any(self._lanes.follows(now_ms * 1e-3, other, one) for one in asked):
                 continue
             found[(tube.vehicle, tube.plan)] = Commitment(*other)
+        named = {tube.vehicle for tube in known} | set(wanted)
+        for other in self.beyond(now_ms):
+            pair = (planning_body(other.body), other.plan)
+            behind = any(self._lanes.follows(now_ms * 1e-3, pair, one) for one in asked)
+            if other.body.vehicle not in named and not behind:
+                found[(other.body.vehicle, other.plan.encode())] = Commitment(*pair)
         return [found[key] for key in sorted(found)]
 
     def lease_end_ms(self, plan: TimedPath, body: Body) -> int | None:

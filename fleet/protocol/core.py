@@ -190,6 +190,10 @@ class Core:
         """Fresh intents by vehicle, in order of id."""
         return self._at.peers.fresh(now_ms)
 
+    def heard(self, now_ms: int) -> dict[str, Intent]:
+        """Intents of all that spoke within ``PEER_SILENT_MS``, in order of id: bodies that are accounted for."""
+        return self._at.peers.within(now_ms, limits.PEER_SILENT_MS)
+
     # Private.
 
     def _observe(self, local: Local, now_ms: int) -> None:

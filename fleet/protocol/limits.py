@@ -5,7 +5,7 @@ from __future__ import annotations
 DATAGRAM_BYTES_MAX = 1200
 """One message, one unfragmented datagram. A longer one is not sent, and refused unread when received."""
 ID_CHARS_MAX = 24
-ZONE_CHARS_MAX = 40
+ZONE_CHARS_MAX = 32
 PATH_CHARS_MAX = 64
 PLAN_BYTES_MAX = 480
 """A TimedPath of 64 segments; refused by the parser beyond."""

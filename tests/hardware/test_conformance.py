@@ -30,7 +30,7 @@ class Rig:
 
     backend: str
     vehicle: MockVehicle | SimVehicle
-    pass_time: Callable[[float], None]
+    pass_time: Callable[[float], object]
     faults: FaultSwitches = field(default_factory=FaultSwitches)
     now_ns: int = 0
 
@@ -72,7 +72,7 @@ def sim_rig(world: World, speed: float) -> Iterator[Rig]:
         suite.attach(each, CAR)
     vehicle = SimVehicle(suite, slot, CAR, name="a", faults=faults)
     suite.tick(0)
-    yield Rig("sim", vehicle, lambda seconds: [world.advance(seconds)] and None, faults)
+    yield Rig("sim", vehicle, world.advance, faults)
     world.close()
 
 
@@ -214,13 +214,13 @@ def test_a_command_that_is_not_finite_brakes(make, bad: tuple[float, float]) -> 
     assert rig.speed < 7.9
 
 
-@pytest.mark.parametrize(("shift_ns", "reason"), [(100_000_000, "future"), (-500_000_000, "stale"), (-40_000_000, "stamp_order")])
-def test_a_command_with_an_impossible_stamp_is_not_taken(make, shift_ns: int, reason: str) -> None:
+@pytest.mark.parametrize(("shift_ms", "reason"), [(100, "future"), (-500, "stale"), (-40, "stamp_order")])
+def test_a_command_with_an_impossible_stamp_is_not_taken(make, shift_ms: int, reason: str) -> None:
     rig = make(8.0)
     rig.start()
     rig.send(-0.5, ticks=20)
     rig.vehicle.write(Command(rig.now_ns, 0.0, -0.5), rig.now_ns)
-    answer = rig.vehicle.write(Command(rig.now_ns + shift_ns, 0.2, 3.0), rig.now_ns)
+    answer = rig.vehicle.write(Command(rig.now_ns + shift_ms * 1_000_000, 0.2, 3.0), rig.now_ns)
     assert reason in answer.limited_by
     assert (answer.accel_mps2, answer.steer_rad) == (-0.5, 0.0)
 

@@ -225,7 +225,7 @@ class World:
         cleared = held and now >= end
         blocking: tuple[str, ...] = ()
         if self.perfect_eyes:
-            heard = car.core.peers(now)
+            heard = car.core.heard(now)
             others = (o for o in sorted(self.cars) if o != car.name and self.cars[o].engaged)
             blocking = tuple(f"unheard:{o}" for o in others if o not in heard)
         values: dict[str, object] = {

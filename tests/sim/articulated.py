@@ -15,11 +15,13 @@ from hardware.vehicle import Vehicle
 STEP_S = 1.0 / 480.0
 WHEEL_KG = 12.0
 WHEEL_ROLL_KGM2 = 0.6
-_WHEEL = """<link name="{name}"><inertial><mass value="12"/><inertia ixx="0.5" iyy="0.6" izz="0.5" ixy="0" ixz="0" iyz="0"/>
+_WHEEL = """<link name="{name}"><inertial><mass value="12"/>
+<inertia ixx="0.5" iyy="0.6" izz="0.5" ixy="0" ixz="0" iyz="0"/>
 </inertial><collision><geometry><sphere radius="{radius}"/></geometry></collision></link>
 <joint name="{name}_roll" type="continuous"><parent link="{parent}"/><child link="{name}"/><origin xyz="{x} {y} {z}"/>
 <axis xyz="0 1 0"/></joint>"""
-_KNUCKLE = """<link name="{name}"><inertial><mass value="3"/><inertia ixx="0.3" iyy="0.3" izz="0.3" ixy="0" ixz="0" iyz="0"/>
+_KNUCKLE = """<link name="{name}"><inertial><mass value="3"/>
+<inertia ixx="0.3" iyy="0.3" izz="0.3" ixy="0" ixz="0" iyz="0"/>
 </inertial></link>
 <joint name="{name}_turn" type="revolute"><parent link="chassis"/><child link="{name}"/><origin xyz="{x} {y} {z}"/>
 <axis xyz="0 0 1"/><limit lower="-1" upper="1" effort="1e5" velocity="100"/></joint>"""

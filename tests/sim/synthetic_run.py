@@ -134,14 +134,14 @@ def drive(log: RunLog, cars: list[Car], *, until_s: float = 900.0, interrupt_s: 
 def _phase(car: Car) -> str:
     front = car.s + LENGTH_M - REAR_M
     if car.cleared:
-        return "leaving"
+        return "cleared"
     if front > car.line_s - 12.0 and car.slot_s is not None:
-        return "past_point_of_no_return"
+        return "crossing"
     if car.slot_s is not None:
         return "committed"
     if car.v < 0.1:
-        return "stopped"
-    return "negotiating" if car.announced else "idle"
+        return "waiting"
+    return "approach" if car.announced else "free"
 
 
 def _agree(
@@ -158,21 +158,23 @@ def _agree(
             return free_at
         members = sorted(c.name for c in active if c.announced and not c.cleared)
         key = f"{car.name}-{ms}".encode().hex().ljust(64, "0")
-        log.decision(ms, car.name, "proposal", {"proposal": key, "zone": "center", "members": members, "vehicles": [car.name]})
+        log.decision(ms, car.name, "proposal", {"proposal": key, "zone": "center", "members": members, "batch": [car.name]})
         log.count("messages", len(members))
         log.count("bytes", 400 * len(members))
         refuse = lossy and rng.random() < 0.35
         for n, name in enumerate(members):
             at = ms + 30 + int(rng.integers(10, 70))
-            accept = not (refuse and n == len(members) - 1)
-            log.decision(at, name, "vote", {"proposal": key, "accept": accept, "reasons": [] if accept else ["tube overlaps promise"]})
+            if refuse and n == len(members) - 1:
+                log.decision(at, name, "refusal", {"proposal": key, "coordinator": car.name, "reasons": ["overlap:promise"]})
+            else:
+                log.decision(at, name, "vote", {"proposal": key, "coordinator": car.name})
         if refuse:
-            log.decision(ms + 150, car.name, "refusal", {"proposal": key, "reasons": ["tube overlaps promise"]})
+            log.decision(ms + 150, car.name, "abort", {"proposal": key, "why": f"refused_by:{members[-1]}"})
             car.log["next"] = t + 0.8
             return free_at
         log.decision(ms + 110, car.name, "certificate", {"proposal": key, "zone": "center"})
         for name in members:
-            log.decision(ms + 110 + int(rng.integers(0, 40)), name, "commit", {"proposal": key, "vehicles": [car.name]})
+            log.decision(ms + 110 + int(rng.integers(0, 40)), name, "commit", {"proposal": key})
         log.sample("agreement_latency_s", 0.12)
         log.sample("planning_s", 0.0012 + 0.001 * float(rng.random()))
         log.plan(ms, car.name, np.column_stack([car.path.x_m, car.path.y_m]))
@@ -221,7 +223,7 @@ def make_run(
 ) -> Summary:
     """Write a whole run folder."""
     zone_map = four_way()
-    manifest = {"scenario": {"name": "four_way", "path": "four_way", "sha256": "ab" * 32}, "seed": seed, "planner": "first_come", "world": "kinematic"}
+    manifest = {"scenario": {"name": "four_way", "path": "four_way", "sha256": "ab" * 32}, "seed": seed, "planner": "first_come", "backend": "kinematic"}
     log = RunLog.create(out, manifest, zone_map, mcap=mcap)
     sim_s = drive(log, demand(count, seed, headway_s, zone_map), interrupt_s=interrupt_s, lossy=lossy)
     if after is not None:

@@ -1,4 +1,4 @@
-"""What only the physics world does: bodies that push each other, light and narrow cars, and a clear word without pybullet."""
+"""What only the physics world does: bodies that push each other, light and narrow cars, a word without pybullet."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ CAR = load_vehicle("car")
 
 def test_without_pybullet_the_error_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pybullet", None)
-    with pytest.raises(ConfigError, match="pip install pybullet .* --world kinematic"):
+    with pytest.raises(ConfigError, match=r"pip install pybullet .* --world kinematic"):
         BulletWorld()
 
 

@@ -51,7 +51,10 @@ def test_the_published_table_is_read_as_it_stands(shared_data: Path, four_way: M
         ("arrival_s,approach,movement\n1.0,N,left\nnan,N,left\n", ":3: arrival_s: 'nan' is not a finite number"),
         ("arrival_s,approach,movement\n-1,N,left\n", ":2: arrival_s: '-1' is not a finite number of seconds >= 0"),
         ("arrival_s,approach,movement\n1.0,X,left\n", ":2: no approach 'X'; known: E, N, S, W"),
-        ("arrival_s,approach,movement\n1.0,N,up\n", ":2: no path goes 'up' from approach 'N'; from there: left, right, straight"),
+        (
+            "arrival_s,approach,movement\n1.0,N,up\n",
+            ":2: no path goes 'up' from approach 'N'; from there: left, right, straight",
+        ),
     ],
 )
 def test_a_broken_table_is_refused_with_its_line(tmp_path: Path, four_way: MapSource, text: str, message: str) -> None:
@@ -94,7 +97,9 @@ def test_movements_that_an_approach_lacks_are_left_out() -> None:
     south = Counter(one.path_id for one in found if one.path_id.startswith("S_"))
     assert south["S_left"] / sum(south.values()) == pytest.approx(0.5, abs=0.02)
     with pytest.raises(ConfigError, match="approach 'S' offers left, right, all with share 0"):
-        poisson(PoissonDemand(vph=900.0, until_s=60.0, turning=Turning(left=0, straight=1, right=0)), junction, "car", 1)
+        poisson(
+            PoissonDemand(vph=900.0, until_s=60.0, turning=Turning(left=0, straight=1, right=0)), junction, "car", 1
+        )
 
 
 @pytest.mark.parametrize("name", ["four_way", "four_way_3lane", "t_junction", "merge", "roundabout"])
@@ -154,7 +159,7 @@ def test_legacy_vehicles_by_id_and_by_share(tmp_path: Path, four_way: MapSource)
 
 
 def test_a_demand_that_brings_nobody_is_refused(tmp_path: Path, four_way: MapSource) -> None:
-    with pytest.raises(ConfigError, match="demand.poisson: nobody comes"):
+    with pytest.raises(ConfigError, match=r"demand\.poisson: nobody comes"):
         arrivals(scenario(tmp_path, "{poisson: {vph: 0.001, until_s: 1}}"), four_way)
 
 

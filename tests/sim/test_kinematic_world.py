@@ -39,7 +39,9 @@ def plain_drive(state, wanted, seconds, dt=1e-4):
     return x, y, yaw, v
 
 
-@pytest.mark.parametrize(("steer", "accel", "speed"), [(0.2, 0.0, 5.0), (-0.1, 1.5, 8.0), (0.3, -2.0, 6.0), (0.0, 2.0, 0.5)])
+@pytest.mark.parametrize(
+    ("steer", "accel", "speed"), [(0.2, 0.0, 5.0), (-0.1, 1.5, 8.0), (0.3, -2.0, 6.0), (0.0, 2.0, 0.5)]
+)
 def test_motion_equals_fine_euler_integration(steer: float, accel: float, speed: float) -> None:
     world = KinematicWorld()
     world.add(CAR, 1.0, 2.0, 0.5, speed)

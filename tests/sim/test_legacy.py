@@ -30,7 +30,15 @@ def driver(path: Path, **behaviour: float | bool) -> LegacyDriver:
     return LegacyDriver("me", path, (passage,), CAR, Behaviour(**behaviour))  # type: ignore[arg-type]
 
 
-def drive(one: LegacyDriver, duration_s: float, *, s_m: float = 0.0, v_mps: float = 13.89, rivals=lambda t: (), leader=lambda t: None):  # type: ignore[no-untyped-def]
+def drive(
+    one: LegacyDriver,
+    duration_s: float,
+    *,
+    s_m: float = 0.0,
+    v_mps: float = 13.89,
+    rivals=lambda t: (),
+    leader=lambda t: None,
+):  # type: ignore[no-untyped-def]
     """Rows (t_s, s_m, v_mps, a_mps2) of a point that does as it is told."""
     rows = []
     for k in range(round(duration_s / DT_S)):
@@ -64,7 +72,7 @@ def test_it_stops_at_the_line_while_somebody_crosses_and_goes_when_they_are_gone
 @pytest.mark.parametrize(("arrival_s", "goes"), [(4.5, False), (5.5, True)])
 def test_a_gap_is_accepted_from_the_critical_gap_on(paths: dict[str, Path], arrival_s: float, goes: bool) -> None:
     rows = drive(driver(paths["N_straight"]), 30.0, rivals=lambda t: (Rival(arrival_s),))
-    assert (rows[-1, 1] > LINE_M) is goes
+    assert bool(rows[-1, 1] > LINE_M) is goes
 
 
 def test_waiting_makes_impatient_but_only_down_to_the_least_gap(paths: dict[str, Path]) -> None:
@@ -92,7 +100,7 @@ def test_one_that_does_not_yield_runs_the_junction(paths: dict[str, Path]) -> No
 
 def test_who_stopped_first_goes_first_but_is_not_waited_for_in_vain(paths: dict[str, Path]) -> None:
     path = paths["N_straight"]
-    start = {"s_m": LINE_M - FRONT_M - 1.0, "v_mps": 0.0}
+    start = {"s_m": LINE_M - FRONT_M - 0.5, "v_mps": 0.0}
 
     def first_move_s(rival: Rival) -> float:
         rows = drive(driver(path), 15.0, rivals=lambda t: (rival,), **start)

@@ -91,8 +91,8 @@ def test_visibility_is_what_shapely_says(seed: int, narrow: bool, count: int) ->
             break
     perception = look(centres, vehicles)
     for i in range(len(centres)):
-        expected = sorted((round(centres[j][0], 6), round(centres[j][1], 6)) for j in plainly_seen(i, centres, vehicles))
-        assert sorted(seen(perception, i)) == expected
+        expected = [(round(centres[j][0], 6), round(centres[j][1], 6)) for j in plainly_seen(i, centres, vehicles)]
+        assert sorted(seen(perception, i)) == sorted(expected)
 
 
 def test_a_car_behind_a_bus_is_hidden_and_one_that_looks_out_is_seen() -> None:
@@ -125,7 +125,8 @@ def test_noise_has_the_stated_size_and_no_bias() -> None:
         perception.offer(truth, k * PERIOD_NS)
         for track in perception.tracks(0):
             x, y, yaw = min(centres[1:], key=lambda c, t=track: math.hypot(c[0] - t.x_m, c[1] - t.y_m))
-            errors.append((track.x_m - x, track.y_m - y, math.remainder(track.yaw_rad - yaw, 2 * math.pi), track.speed_mps - 3.0))
+            turned = math.remainder(track.yaw_rad - yaw, 2 * math.pi)
+            errors.append((track.x_m - x, track.y_m - y, turned, track.speed_mps - 3.0))
     table = np.array(errors)
     sensors = CAR.sensors
     stated = np.array([sensors.perception_position_std_m] * 2 + [sensors.perception_position_std_m / 2.5, 0.15])

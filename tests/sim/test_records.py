@@ -14,7 +14,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from synthetic_run import LENGTH_M, REAR_M, WHEELBASE_M, WIDTH_M, four_way, make_run
 
 from fleet.errors import ConfigError, InvariantError
 from sim import run_folder
@@ -22,6 +21,7 @@ from sim._cdr import CdrWriter
 from sim.decision_log import DecisionLog, check_chain, read_decisions
 from sim.records import RunLog, VehicleInfo
 from sim.trajectory_log import read_trajectories
+from tests.sim.synthetic_run import LENGTH_M, REAR_M, WHEELBASE_M, WIDTH_M, four_way, make_run
 
 
 def info(name: str, **changes: object) -> VehicleInfo:
@@ -97,12 +97,11 @@ def test_rows_of_a_vehicle_that_was_never_announced_are_refused(tmp_path: Path) 
 
 
 def test_the_same_run_twice_gives_the_same_bytes_under_another_hash_seed(tmp_path: Path) -> None:
-    code = "import sys; from pathlib import Path; from synthetic_run import make_run; make_run(Path(sys.argv[1]), count=3)"
+    code = "import sys; from pathlib import Path; from tests.sim.synthetic_run import make_run; make_run(Path(sys.argv[1]), count=3)"
     digests = []
     for seed in ("1", "2"):
         out = tmp_path / seed
-        here = Path(__file__).parent
-        env = {**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": f"{here.parents[1]}{os.pathsep}{here}"}
+        env = {**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": str(Path(__file__).parents[2])}
         subprocess.run([sys.executable, "-c", code, str(out)], env=env, check=True)
         digests.append([hashlib.sha256((out / name).read_bytes()).hexdigest() for name in ("decisions.jsonl", "trajectories.parquet", "run.mcap")])
     assert digests[0] == digests[1]
@@ -149,6 +148,8 @@ def test_a_killed_run_leaves_decisions_that_can_be_read(tmp_path: Path) -> None:
     assert check_chain(tmp_path / "r").bad_line is None
     with pytest.raises(ConfigError, match="killed before"):
         run_folder.RunFolder.load(tmp_path / "r")
+    path.write_bytes(b"")
+    finish(log)  # only closes the files of the process that this test stands for
 
 
 def test_an_interrupted_run_is_whole_and_says_so(tmp_path: Path) -> None:
@@ -208,7 +209,7 @@ def test_mcap_messages_decode_to_what_was_logged(tmp_path: Path) -> None:
     log.vehicle(info("7", width_m=2.0))
     state = np.array([[1.5, -2.0, 0.7, 8.0, 0.2, 0.1], [3.0, 4.0, -2.5, 2.0, 0.0, -0.2]])
     for k in range(25):
-        log.truth(k * 0.05, ["car-1", "7"], state, ["committed", "stopped"])
+        log.truth(k * 0.05, ["car-1", "7"], state, ["committed", "waiting"])
     log.plan(400, "car-1", np.array([[0.0, 0.0], [1.0, 1.0], [1.0, 2.0]]))
     log.count("messages", 3)
     log.envelope(450, "7", bytes(range(200)))
@@ -238,7 +239,7 @@ def test_mcap_messages_decode_to_what_was_logged(tmp_path: Path) -> None:
     lanes = found["/fleet/map"][0][1].markers
     assert len(lanes) == len(four_way().lanes) + 1 and len(lanes[0].points) == 5
     status = found["/fleet/diagnostics"][1][1].status
-    assert [(s.name, s.message) for s in status[1:]] == [("car-1", "committed"), ("7", "stopped")]
+    assert [(s.name, s.message) for s in status[1:]] == [("car-1", "committed"), ("7", "waiting")]
     assert bytes(found["/fleet/envelopes"][0][1].data) == bytes(range(200))
     assert found["/clock"][4][1].clock.nanosec == 400_000_000
 

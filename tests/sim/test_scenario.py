@@ -72,7 +72,7 @@ vehicle: bus
 world: kinematic
 planner: all_way_stop
 mechanism: first_come
-network: {delay_ms: 20, jitter_ms: 5, loss: 0.1, burst_mean: 3, range_m: 200, duplicate: 0.1, reorder: 0.1, dead: [v001]}
+network: {delay_ms: 20, jitter_ms: 5, loss: 0.1, burst_mean: 3, range_m: 200, duplicate: 0.1, dead: [v001]}
 legacy: [{vehicle: v000, yields: false}, {share: 0.1}]
 obstacles: [[[0, 0], [1, 0], [1, 1]]]
 seed: 7
@@ -93,7 +93,10 @@ expectations: {contacts: 0, mean_delay_s_max: 5.5}
     [
         (GOOD + "colour: red\n", "s.yaml:4: colour: unknown key"),
         (GOOD + "network:\n  delay_ms: 1\n  los: 0.1\n", "s.yaml:6: network.los: unknown key"),
-        (GOOD.replace("four_way}", "four_way, lane_width_m: -3.5}"), "s.yaml:2: map.lane_width_m: Expected `float` > 0.0"),
+        (
+            GOOD.replace("four_way}", "four_way, lane_width_m: -3.5}"),
+            "s.yaml:2: map.lane_width_m: Expected `float` > 0.0",
+        ),
         (GOOD + "duration_s_max: .nan\n", "s.yaml:4: duration_s_max: nan is not a finite number"),
         (GOOD + "duration_s_max: .inf\n", "s.yaml:4: duration_s_max: inf is not a finite number"),
         (GOOD + "seed: -1\n", "s.yaml:4: seed: Expected `int` >= 0 (it is -1)"),
@@ -104,11 +107,17 @@ expectations: {contacts: 0, mean_delay_s_max: 5.5}
         (GOOD + "world: bulet\n", "world: unknown name 'bulet'; known: bullet, kinematic; did you mean bullet?"),
         (GOOD + "planner: psychic\n", "planner: unknown name 'psychic'; known: first_come, all_way_stop"),
         (GOOD.replace("four_way", "four_wa"), "map.builtin: unknown name 'four_wa'; known: four_way, "),
-        (GOOD.replace("four_way}", "four_way, ring_m: 20}"), "map.ring_m: map four_way has no such parameter; it has arm_m, "),
+        (
+            GOOD.replace("four_way}", "four_way, ring_m: 20}"),
+            "map.ring_m: map four_way has no such parameter; it has arm_m, ",
+        ),
         (GOOD.replace("{builtin: four_way}", "{}"), "map: give builtin or commonroad, exactly one (there is neither)"),
         (GOOD.replace("four_way}", "four_way, commonroad: a.xml}"), "exactly one (there is both)"),
         (GOOD.replace("{builtin: four_way}", "{commonroad: nope.xml}"), "map.commonroad: nope.xml: No such file"),
-        (GOOD.replace("{count: 8}", "{}"), "demand: give exactly one of poisson, csv, count, vehicles, recorded (there is none)"),
+        (
+            GOOD.replace("{count: 8}", "{}"),
+            "demand: give exactly one of poisson, csv, count, vehicles, recorded (there is none)",
+        ),
         (GOOD.replace("{count: 8}", "{count: 8, recorded: true}"), "(there is count, recorded)"),
         (GOOD.replace("{count: 8}", "{count: 0}"), "demand.count: 0 is not in 1..10000"),
         (GOOD.replace("{count: 8}", "{csv: nope.csv}"), "demand.csv: nope.csv: No such file"),
@@ -118,22 +127,34 @@ expectations: {contacts: 0, mean_delay_s_max: 5.5}
             "demand.poisson.turning: shares add up to 1.65, not to 1",
         ),
         (GOOD.replace("{count: 8}", "{vehicles: []}"), "demand.vehicles: the list is empty"),
-        (GOOD.replace("{count: 8}", "{vehicles: [{id: a}]}"), "demand.vehicles[0]: a needs approach and movement, or path"),
+        (
+            GOOD.replace("{count: 8}", "{vehicles: [{id: a}]}"),
+            "demand.vehicles[0]: a needs approach and movement, or path",
+        ),
         (
             GOOD.replace("{count: 8}", "{vehicles: [{id: a, path: N_left}, {id: a, path: S_left}]}"),
             "demand.vehicles[1].id: 'a' is used twice",
         ),
-        (GOOD.replace("{count: 8}", "{vehicles: [{id: a b, path: N_left}]}"), "demand.vehicles[0].id: Expected `str` matching"),
+        (
+            GOOD.replace("{count: 8}", "{vehicles: [{id: a b, path: N_left}]}"),
+            "demand.vehicles[0].id: Expected `str` matching",
+        ),
         (
             GOOD.replace("{count: 8}", "{vehicles: [{id: a, path: N_left, role: boss}]}"),
             "demand.vehicles[0]: role: unknown name 'boss'; known: honest, legacy",
         ),
-        (GOOD.replace("{count: 8}", "{vehicles: [{id: a, path: N_left, yields: false}]}"), "only a legacy vehicle may run"),
+        (
+            GOOD.replace("{count: 8}", "{vehicles: [{id: a, path: N_left, yields: false}]}"),
+            "only a legacy vehicle may run",
+        ),
         (GOOD + "legacy: [{yields: false}]\n", "legacy[0]: give vehicle or share, exactly one"),
         (GOOD + "attackers: [{kind: liar}]\n", "attackers: this version has none to offer"),
         (GOOD + "obstacles: [[[0, 0], [1, 1]]]\n", "obstacles[0]: a polygon needs at least 3 corners; this one has 2"),
         (GOOD + "obstacles: [[[0, 0], [2, 0], [0.5, 0.5], [0, 2]]]\n", "obstacles[0]: the polygon is not convex"),
-        (GOOD + "obstacles: [[[0, 0], [1, 0], [2, 0]]]\n", "obstacles[0]: the polygon is not convex (or has corners in a line)"),
+        (
+            GOOD + "obstacles: [[[0, 0], [1, 0], [2, 0]]]\n",
+            "obstacles[0]: the polygon is not convex (or has corners in a line)",
+        ),
         (GOOD + "expectations: {contact: 0}\n", "expectations.contact: unknown; known: contacts, "),
         (GOOD + "expectations: {finished: most}\n", "expectations.finished: 'most' is neither a number nor all"),
         (GOOD + "vehicle: mine.yaml\n", "vehicle: mine.yaml: No such file"),
@@ -222,7 +243,10 @@ def test_overrides_replace_and_are_checked() -> None:
         (Overrides(delay_ms=float("inf")), "--delay-ms inf"),
         (Overrides(duration_s=0.0), "--duration 0.0: Expected `float` > 0.0"),
         (Overrides(seed=-1), "--seed -1: Expected `int` >= 0"),
-        (Overrides(world="bulet"), "--world: world: unknown name 'bulet'; known: bullet, kinematic; did you mean bullet?"),
+        (
+            Overrides(world="bulet"),
+            "--world: world: unknown name 'bulet'; known: bullet, kinematic; did you mean bullet?",
+        ),
         (Overrides(planner="magic"), "--planner: planner: unknown name 'magic'"),
     ],
 )

@@ -1,0 +1,166 @@
+"""The records of a scenario file: what each key is, and its default.
+
+Every record is frozen and refuses unknown keys; ``docs/reference/scenario.md`` describes each key for users.
+What types alone cannot say is checked in ``sim/scenario_checks.py``.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import msgspec
+
+from sim.network import NetworkConfig
+
+Positive = Annotated[float, msgspec.Meta(gt=0.0)]
+NonNegative = Annotated[float, msgspec.Meta(ge=0.0)]
+Share = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
+Point = tuple[float, float]
+
+
+class _Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Base of all records of a scenario file."""
+
+
+class MapSpec(_Record, frozen=True, kw_only=True):
+    """Either ``builtin`` with its parameters or ``commonroad``; a parameter left out has the map's own default."""
+
+    builtin: str | None = None
+    commonroad: str | None = None
+    """Path of a CommonRoad XML file, 2018b or 2020a."""
+    arm_m: Positive | None = None
+    """Length of each arm, from the junction's centre to its outer end."""
+    lane_width_m: Positive | None = None
+    speed_limit_mps: Positive | None = None
+    lanes: Annotated[int, msgspec.Meta(ge=1, le=3)] | None = None
+    """Per approach; of the four-way maps."""
+    ring_m: Positive | None = None
+    """Radius of a roundabout's centre line."""
+
+    def parameters(self) -> dict[str, float]:
+        """The parameters that were given, for the built-in map's function."""
+        names = [name for name in self.__struct_fields__ if name not in {"builtin", "commonroad"}]
+        return {name: getattr(self, name) for name in names if getattr(self, name) is not None}
+
+
+class Turning(_Record, frozen=True, kw_only=True):
+    """Shares of the movements at an approach; those that it does not have are left out and the rest rescaled."""
+
+    left: Share = 0.25
+    straight: Share = 0.5
+    right: Share = 0.25
+    u_turn: Share = 0.0
+
+
+class PoissonDemand(_Record, frozen=True, kw_only=True):
+    """Independent Poisson arrivals at the outer end of every lane of every approach."""
+
+    vph: Positive
+    """Vehicles per hour and lane."""
+    until_s: Positive
+    """No arrival is later than this."""
+    turning: Turning = Turning()
+
+
+class CountDemand(_Record, frozen=True, kw_only=True):
+    """A given number of vehicles, spread evenly over the approaches."""
+
+    vehicles: Annotated[int, msgspec.Meta(ge=1, le=10_000)]
+    headway_s: Positive = 3.0
+    """Between two arrivals on one approach; up to a third of it is drawn at random."""
+    turning: Turning = Turning()
+
+
+class VehicleDemand(_Record, frozen=True, kw_only=True):
+    """One explicit vehicle: by ``approach`` and ``movement``, or by ``path``."""
+
+    id: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_.-]{1,32}$")]
+    approach: str | None = None
+    movement: str | None = None
+    path: str | None = None
+    arrival_s: NonNegative = 0.0
+    start_s_m: NonNegative | None = None
+    """Where its rear axle starts along the path; left out: at the outer end."""
+    speed_mps: NonNegative | None = None
+    """Left out: the speed limit there, or less where the vehicle is slower."""
+    vehicle: str | None = None
+    """A vehicle file or name, where it is another than the scenario's."""
+    role: str = "honest"
+    """honest, or legacy (without a radio)."""
+    yields: bool = True
+    """Of a legacy vehicle: false runs the junction."""
+
+
+class Demand(_Record, frozen=True, kw_only=True):
+    """Exactly one of these."""
+
+    poisson: PoissonDemand | None = None
+    csv: str | None = None
+    """Path of a table ``arrival_s,approach,movement``."""
+    count: int | CountDemand | None = None
+    vehicles: tuple[VehicleDemand, ...] | None = None
+    recorded: bool | None = None
+    """The recorded vehicles of a CommonRoad map."""
+
+    def kind(self) -> str:
+        """The key that was given (the first, where there are several)."""
+        return next((name for name in self.__struct_fields__ if getattr(self, name) is not None), "")
+
+
+class Legacy(_Record, frozen=True, kw_only=True):
+    """Vehicles of the demand that have no radio: one by its id, or a share drawn from the seed."""
+
+    vehicle: str | None = None
+    share: Share | None = None
+    yields: bool = True
+    """False: they run the junction, whoever comes."""
+
+
+class Control(_Record, frozen=True, kw_only=True):
+    """Rates of the nodes."""
+
+    period_s: Annotated[float, msgspec.Meta(ge=0.01, le=0.2)] = 0.05
+    """Between two ticks of a node."""
+    log_period_s: Annotated[float, msgspec.Meta(ge=0.005, le=0.05)] = 0.05
+    """Between two rows of trajectories.parquet."""
+
+
+def default_expectations() -> dict[str, int | float | str]:
+    return {"contacts": 0, "finished": "all"}
+
+
+class ScenarioDocument(_Record, frozen=True, kw_only=True):
+    """One scenario file."""
+
+    name: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_.-]{1,64}$")]
+    map: MapSpec
+    demand: Demand
+    description: str = ""
+    vehicle: str = "car"
+    """Name or path of a vehicle file; ``fitting`` takes the largest that ships and fits the map's lanes."""
+    world: str = "bullet"
+    planner: str = "first_come"
+    mechanism: str = "first_come"
+    network: NetworkConfig = NetworkConfig()
+    legacy: tuple[Legacy, ...] = ()
+    attackers: tuple[dict[str, Any], ...] = ()
+    """Reserved; must be empty."""
+    obstacles: tuple[tuple[Point, ...], ...] = ()
+    """Static convex polygons in W, metres."""
+    seed: Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)] = 1
+    duration_s_max: Annotated[float, msgspec.Meta(gt=0.0, le=86_400.0)] = 300.0
+    """The run ends when everybody has left, or then."""
+    control: Control = Control()
+    expectations: dict[str, int | float | str] = msgspec.field(default_factory=default_expectations)
+    """Metric -> bound; names as in metrics.json, with ``_min`` or ``_max`` behind for a bound on one side. A
+    miss makes the exit status 3. Left out: no contact, and everybody finishes."""
+
+
+class Scenario(ScenarioDocument, frozen=True, kw_only=True):
+    """A scenario that has been read: its files are absolute paths and exist.
+
+    ``source`` is the file that was read and ``source_sha256`` the digest of its bytes.
+    """
+
+    source: str
+    source_sha256: str
