@@ -27,6 +27,7 @@ _F1 = types.Array(types.float64, 1, "C", readonly=True)
 _F2 = types.Array(types.float64, 2, "C", readonly=True)
 _I1 = types.Array(types.int64, 1, "C", readonly=True)
 _I2 = types.Array(types.int64, 2, "C", readonly=True)
+_F2_OUT = types.Array(types.float64, 2, "C")
 _F1_OUT = types.Array(types.float64, 1, "C")
 _I1_OUT = types.Array(types.int64, 1, "C")
 
@@ -88,19 +89,32 @@ def constraints(free, start_step, n0, v_max, margin, con_t, con_u):  # type: ign
     return count
 
 
-@kernel((_F1, _F1, _F1, types.int64, types.int64, types.float64, _F1_OUT))
-def relax(soft, hard, braking, n0, n1, margin, out):  # type: ignore[no-untyped-def]
-    """Where braking at once cannot keep the buffers of ``soft``, allow just that, if ``hard`` does.
+@kernel((_I2, _F1, _I1, _F1, _F2, _I1, _F1, _F1, types.int64, types.float64, _F2_OUT, _F1_OUT))
+def lower(items, steps, state, hi, rows, pad, gap, braking, n0, margin, work, free):  # type: ignore[no-untyped-def]
+    """Fill ``free`` [instant] with the barrier of all items with state 1; the first cell that is hopeless, or -1.
 
-    Writes the relaxed barrier; returns the first cell at which even ``hard`` is violated, or -1.
+    On shared lanes buffers that ``braking`` [instant] (positions when braking at once) cannot keep are
+    given up for just that motion, the geometry is not; hopeless is a cell in which even that is violated.
+    Crossing buffers are kept whole. ``work``: float64 [1, instant] and ``margin`` as for constraints.
     """
-    for n in range(out.shape[0]):
-        out[n] = soft[n]
-    for n in range(n0, n1):
-        if braking[n + 1] + margin > soft[n]:
-            if braking[n + 1] > hard[n] + 1e-9:
-                return n
-            out[n] = braking[n + 1] + 2.0 * margin
+    last = free.shape[0] - 1
+    for n in range(last + 1):
+        free[n] = math.inf
+    barrier(items, steps, state, hi, rows, pad, gap, 1, n0, free)
+    late = n0
+    while late < last and braking[late + 1] + margin <= free[late]:
+        late += 1
+    if late < last:
+        hard = work[0]
+        for n in range(last + 1):
+            hard[n] = math.inf
+        barrier(items, steps, state, hi, rows, pad * 0, gap * 0.0, 1, n0, hard)
+        for n in range(late, last):
+            if braking[n + 1] + margin > free[n]:
+                if braking[n + 1] > hard[n] + 1e-9:
+                    return n
+                free[n] = braking[n + 1] + 2.0 * margin
+    barrier(items, steps, state, hi, rows, pad, gap, 0, n0, free)
     return -1
 
 

@@ -380,15 +380,18 @@ def sample(t, s, v, a, start, step, after, out):  # type: ignore[no-untyped-def]
     Before the first knot constant speed is assumed.
     """
     last = t.shape[0] - 1
-    k = 0
-    for n in range(out.shape[0]):
-        time = start + n * step
-        while k < last and t[k + 1] <= time:
-            k += 1
-        x = time - t[k]
-        if k == last:
-            out[n] = after if x > 0.0 and after == math.inf else s[k]
-        elif x < 0.0:
-            out[n] = s[0] + v[0] * x
-        else:
-            out[n] = s[k] + (v[k] + 0.5 * a[k] * x) * x
+    n, count = 0, out.shape[0]
+    for k in range(-1, last):
+        to = t[k + 1]
+        base = max(k, 0)
+        while n < count and start + n * step < to:
+            x = start + n * step - t[base]
+            out[n] = s[base] + (v[base] + (0.5 * a[base] if k >= 0 else 0.0) * x) * x
+            n += 1
+    if n < count and start + n * step == t[last]:
+        out[n] = s[last]
+        n += 1
+    rest = math.inf if after == math.inf else s[last]
+    while n < count:
+        out[n] = rest
+        n += 1

@@ -62,7 +62,7 @@ def _driving(sequential: Sequential, task: Task) -> Floats | None:
     free = np.full(task.grid.rows.shape[1], math.inf)
     hard = sequential.drive(task, math.inf, 1.0)
     halt_m = hard.s + 0.5 * hard.v * hard.v / hard.brake
-    if sequential.lower(task, free) < 0:
+    if sequential.lower(task, free):
         stop = min(task.stop_m, float(free[-1]) - 2.0 * margin_m(task.body))
         if standing and stop - task.start.s_m < _STAY_M * size_scale(task.body):
             return None

@@ -39,6 +39,20 @@ def margin_m(body: Body) -> float:
     return max(0.004, 0.02 * size_scale(body))
 
 
+@dataclass(slots=True)
+class Obstacle:
+    """A plan that others must be clear of, and its row on the grid (-1: not sampled yet)."""
+
+    vehicle: str
+    body: Body
+    plan: TimedPath
+    row: int = -1
+    outline: int = -1
+    """Number of its outline in the table store (-1: not asked for yet)."""
+    agreed: bool = True
+    """False for what a vehicle only follows until told otherwise: it will brake for a vehicle ahead."""
+
+
 class TableStore:
     """Conflict tables of all pairs asked for so far, as flat arrays."""
 
@@ -51,12 +65,14 @@ class TableStore:
         self.lo: Floats = np.zeros(0)
         self.hi: Floats = np.zeros(0)
 
-    def between(self, path_i: str, body_i: Body, path_j: str, body_j: Body) -> list[tuple[int, int, int, int, float]]:
+    def between(self, path_i: str, body_i: Body, outline_i: int, other: Obstacle) -> list[tuple[int, int, int, int, float]]:
         """Conflict sets of the pair as (offset, first bin, bin count, kind, step_m)."""
-        key = (path_i, self._outline(body_i), path_j, self._outline(body_j))
+        if other.outline < 0:
+            other.outline = self.outline(other.body)
+        key = (path_i, outline_i, other.plan.path_id, other.outline)
         found = self._known.get(key)
         if found is None:
-            found = []
+            found, path_j, body_j = [], other.plan.path_id, other.body
             tables = self._conflicts.between(
                 path_i, (body_i.footprint, body_i.budget), path_j, (body_j.footprint, body_j.budget)
             )
@@ -75,20 +91,9 @@ class TableStore:
             self.hi = np.concatenate([part[1] for part in self._parts])
             self._parts = [(self.lo, self.hi)]
 
-    def _outline(self, body: Body) -> int:
+    def outline(self, body: Body) -> int:
+        """A number for the outline of ``body``."""
         return self._outlines.setdefault((body.footprint, body.budget), len(self._outlines))
-
-
-@dataclass(slots=True)
-class Obstacle:
-    """A plan that others must be clear of, and its row on the grid (-1: not sampled yet)."""
-
-    vehicle: str
-    body: Body
-    plan: TimedPath
-    row: int = -1
-    agreed: bool = True
-    """False for what a vehicle only follows until told otherwise: it will brake for a vehicle ahead."""
 
 
 class TimeGrid:
@@ -97,6 +102,7 @@ class TimeGrid:
     def __init__(self, base_ms: int, rows: Floats) -> None:
         self.base_ms = base_ms
         self.rows = rows
+        self.work: Floats = np.empty((1, rows.shape[1]))
         self._used = 0
 
     def row(self, obstacle: Obstacle) -> int:
@@ -112,6 +118,14 @@ class TimeGrid:
             self.rows = np.concatenate([self.rows, np.empty_like(self.rows)])
         self._used += 1
         return self._used - 1
+
+    def mark(self) -> int:
+        """What to :meth:`release` later: the rows taken from now on."""
+        return self._used
+
+    def release(self, mark: int) -> None:
+        """Give back the rows taken since ``mark``."""
+        self._used = mark
 
     def cell(self, time_ms: int) -> int:
         """The cell that holds ``time_ms``."""
@@ -130,8 +144,9 @@ class Blocking:
         rows: list[tuple[int, int, int, int, int]] = []
         steps: list[float] = []
         self.obstacles: list[Obstacle] = []
+        outline = tables.outline(body)
         for obstacle in obstacles:
-            for offset, first, count, kind, step in tables.between(path_id, body, obstacle.plan.path_id, obstacle.body):
+            for offset, first, count, kind, step in tables.between(path_id, body, outline, obstacle):
                 rows.append((grid.row(obstacle), offset, first, count, kind))
                 steps.append(step)
                 self.obstacles.append(obstacle)
@@ -160,30 +175,16 @@ class Blocking:
         self.state[behind] = BEFORE
         return [item for item in np.flatnonzero(behind).tolist() if not self.obstacles[item].agreed]
 
-    def barrier(self, cell: int, braking: Floats, free: Floats) -> int:
-        """Fill ``free`` [instant]; returns the item at fault if even braking at once (s, ``braking``) is too late, or -1.
+    def lower(self, cell: int, braking: Floats, free: Floats) -> bool:
+        """Fill ``free`` [instant] with the barrier of what is decided as AFTER.
 
-        Behind another vehicle in a lane the buffers are given up where they cannot be kept, never the
-        geometry; crossing buffers are kept whole.
+        ``braking``: s at each instant if the vehicle brakes at once. False if even that is too late.
         """
-        soft, hard, crossing = (np.full_like(free, math.inf) for _ in range(3))
-        self._lower(HEADWAY, self.soft_pad, self.soft_gap, cell, soft)
-        margin = margin_m(self._body)
-        if not (soft[cell:-1] >= braking[cell + 1 :] + margin).all():
-            self._lower(HEADWAY, self.hard_pad, self.hard_gap, cell, hard)
-            late = _blocking.relax(soft, hard, braking, cell, len(free) - 1, margin, free)
-            if late >= 0:
-                return self.worst(late)
-        else:
-            free[:] = soft
-        self._lower(CROSSING, self.soft_pad, self.soft_gap, cell, crossing)
-        np.minimum(free, crossing, out=free)
-        return -1
-
-    def _lower(self, kind: int, pad: Ints, gap: Floats, cell: int, out: Floats) -> None:
-        _blocking.barrier(
-            self.items, self.steps, self.state, self._tables.hi, self._grid.rows, pad, gap, kind, cell, out
-        )
+        late = _blocking.lower(
+            self.items, self.steps, self.state, self._tables.hi, self._grid.rows, self.soft_pad, self.soft_gap,
+            braking, cell, margin_m(self._body), self._grid.work, free,
+        )  # fmt: skip
+        return bool(late < 0)
 
     def worst(self, cell: int) -> int:
         """The item after which least is allowed at ``cell`` (-1: the last), or -1 if nothing is in the way."""
@@ -193,7 +194,10 @@ class Blocking:
             self.state[:] = UNDECIDED
             self.state[item] = AFTER
             alone = np.full(self._grid.rows.shape[1], math.inf)
-            self._lower(int(self.items[item, 4]), self.hard_pad, self.hard_gap, 0, alone)
+            _blocking.barrier(
+                self.items, self.steps, self.state, self._tables.hi, self._grid.rows, self.hard_pad, self.hard_gap,
+                int(self.items[item, 4]), 0, alone,
+            )  # fmt: skip
             if alone[cell] < best:
                 best, worst = float(alone[cell]), item
         self.state[:] = state

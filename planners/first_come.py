@@ -49,6 +49,8 @@ class FirstCome:
             others = fixed + [obstacle for name, obstacle in current.items() if name != vehicle]
             task = self._sequential.task(request, others, grid)
             answer = task if isinstance(task, Refusal) else self.answer(request, task, unplanned)
+            if isinstance(task, Task):
+                grid.release(task.mark)
             if isinstance(answer, Refusal):
                 refused.append(answer)
             else:

@@ -58,6 +58,8 @@ class Task:
     """Where it may stand at most."""
     blocking: Blocking
     grid: TimeGrid
+    mark: int = 0
+    """The grid's rows from here on are this task's own."""
 
     @property
     def cell(self) -> int:
@@ -75,6 +77,8 @@ class Sequential:
         self._rows = np.empty((16, CELL_COUNT + 1))
         self._free = np.empty(CELL_COUNT + 1)
         self._own = np.empty(CELL_COUNT + 1)
+        self._braking = np.empty((2, CELL_COUNT + 1))
+        self._braking_of: list[Task | None] = [None, None]
         self._con = np.empty((2, CELL_COUNT + 1))
         self._out = np.empty(2)
 
@@ -120,7 +124,7 @@ class Sequential:
         start = start_at(approach, request.switch_ms)
         blocking = Blocking(body, path.path_id, obstacles, grid, self.tables)
         sections = self.sections(path, body.limits)
-        task = Task(body, path, sections, approach, start, clear, stop, line, blocking, grid)
+        task = Task(body, path, sections, approach, start, clear, stop, line, blocking, grid, grid.mark())
         self._let_followers_brake(task, blocking.place(start.s_m, task.cell))
         return task
 
@@ -148,7 +152,7 @@ class Sequential:
         """(free [instant], where the rear axle may stand in the end) for the items decided as AFTER."""
         free, blocking = self._free, task.blocking
         free[:] = math.inf
-        if (blocking.state == AFTER).any() and self.lower(task, free) >= 0:
+        if (blocking.state == AFTER).any() and not self.lower(task, free):
             return Refusal(task.body.vehicle, "cannot_stop")
         stop = min(task.stop_m, float(free[-1]) - 2.0 * margin_m(task.body))
         if stop <= task.clear_s_m:
@@ -157,16 +161,17 @@ class Sequential:
             return Refusal(task.body.vehicle, "horizon" if late else f"blocked_by:{obstacle.vehicle}")
         return free, stop
 
-    def lower(self, task: Task, free: Floats) -> int:
-        """Lower ``free`` to the barrier of what is decided; the item that braking is too late for, or -1."""
-        item = -1
-        for ease in (_EASE, 1.0):
-            drive = self.drive(task, math.inf, ease)
-            knots_sampled(profile_knots(drive, task.sections, (0.0, math.inf, _NEVER), self.room), CELL_MS, self._own)
-            item = task.blocking.barrier(task.cell, self._own, free)
-            if item < 0:
-                break
-        return item
+    def lower(self, task: Task, free: Floats) -> bool:
+        """Lower ``free`` to the barrier of what is decided; False if braking is too late for it."""
+        for k, ease in enumerate((_EASE, 1.0)):
+            if self._braking_of[k] is not task:
+                drive = self.drive(task, math.inf, ease)
+                knots = profile_knots(drive, task.sections, (0.0, math.inf, _NEVER), self.room)
+                knots_sampled(knots, CELL_MS, self._braking[k])
+                self._braking_of[k] = task
+            if task.blocking.lower(task.cell, self._braking[k], free):
+                return True
+        return False
 
     def drive(self, task: Task, stop: float, ease: float = _EASE) -> Drive:
         """Where the kernels start for ``task``."""

@@ -101,7 +101,9 @@ class OdometryTemplate:
         cdr.float64(*([0.0] * 36))
         self._out = cdr.out
 
-    def encode(self, stamp: tuple[int, int], pose: tuple[float, float, float], speed_mps: float, yaw_rate: float) -> bytes:
+    def encode(
+        self, stamp: tuple[int, int], pose: tuple[float, float, float], speed_mps: float, yaw_rate: float
+    ) -> bytes:
         """``pose``: x_m, y_m, yaw_rad."""
         out, half = self._out, pose[2] * 0.5
         _STAMP.pack_into(out, 4, *stamp)
@@ -201,7 +203,9 @@ class BoxesTemplate:
 
     __slots__ = ("_out", "_patches", "height_m")
 
-    def __init__(self, names: Sequence[tuple[str, int]], sizes: Sequence[tuple[float, float, float]], lifetime_ms: int) -> None:
+    def __init__(
+        self, names: Sequence[tuple[str, int]], sizes: Sequence[tuple[float, float, float]], lifetime_ms: int
+    ) -> None:
         """``names``: vehicle id and number; ``sizes``: length_m, width_m, height_m."""
         writer = MarkerWriter(2 * len(names), 0)
         for (vehicle_id, number), size in zip(names, sizes, strict=True):

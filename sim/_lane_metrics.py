@@ -1,8 +1,8 @@
 """Compiled kernels of the metrics along lanes: projection on paths, common lanes, following.
 
 Symbols: p, q paths; s arc length along a path; v, w speeds of follower and leader; ``points`` [point, 3]
-holds x, y, yaw of all paths one after the other, ``path_start`` where each begins. Every kernel has a
-slow twin in ``tests/sim/test_metrics.py``.
+holds x, y, yaw of all paths one after the other, ``path_start`` where each begins. The tests
+hold them against analytic scenes and the ad-rss library.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Compiled kernels of the metrics that need no map: rectangle gaps, encroachment, comfort.
 
-Symbols: x, y centre of a footprint; yaw; hl, hw half length and half width; v vehicle; rows are in ascending time, ``first[k]`` is the first row of instant k. Every kernel has a slow
-twin in ``tests/sim/test_metrics.py``.
+Symbols: x, y centre of a footprint; yaw; hl, hw half length and half width; v vehicle; rows are in
+ascending time, ``first[k]`` is the first row of instant k. The tests hold them against slow twins,
+analytic scenes and shapely.
 """
 
 from __future__ import annotations

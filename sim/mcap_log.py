@@ -97,7 +97,9 @@ class McapLog:
             yaw_rate = np.tan(state[:, 5]) * state[:, 3]
             for vehicle_id, row, turn in zip(vehicle_ids, state.tolist(), yaw_rate.tolist(), strict=True):
                 channel, template, wheelbase_m = self._odometry[vehicle_id]
-                self._put(channel, time_ns, template.encode(stamp, (row[0], row[1], row[2]), row[3], turn / wheelbase_m))
+                self._put(
+                    channel, time_ns, template.encode(stamp, (row[0], row[1], row[2]), row[3], turn / wheelbase_m)
+                )
         if vehicle_ids and self._markers_due.due(time_ns):
             ids = tuple(vehicle_ids)
             if self._boxes is None or self._boxes[0] != ids:
@@ -108,12 +110,16 @@ class McapLog:
             raw = self._boxes[1].encode(_cdr.stamp_of(time_ns), placed, [rgba_of(phase) for phase in phases])
             self._put(self._markers, time_ns, raw)
 
-    def diagnostics(self, time_ns: int, vehicle_ids: Sequence[str], phases: Sequence[str], counters: Mapping[str, int]) -> None:
+    def diagnostics(
+        self, time_ns: int, vehicle_ids: Sequence[str], phases: Sequence[str], counters: Mapping[str, int]
+    ) -> None:
         """Counters of the run and each vehicle's phase, at most once a second."""
         if not self._diagnostics_due.due(time_ns):
             return
         values = [(name, str(counters[name])) for name in sorted(counters)]
-        statuses: list[tuple[int, str, str, Sequence[tuple[str, str]]]] = [(0, "fleet", f"{len(vehicle_ids)} vehicles", values)]
+        statuses: list[tuple[int, str, str, Sequence[tuple[str, str]]]] = [
+            (0, "fleet", f"{len(vehicle_ids)} vehicles", values)
+        ]
         statuses += [(0, vehicle_id, phase, ()) for vehicle_id, phase in zip(vehicle_ids, phases, strict=True)]
         self._put(self._diagnostics, time_ns, _cdr.diagnostics(time_ns, statuses))
 

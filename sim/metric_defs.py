@@ -38,11 +38,33 @@ class Metric:
 _D = MetricDef
 DEFINITIONS: tuple[MetricDef, ...] = (
     _D("contacts", "", "contacts/1", "Pairs that touched: seen by the world, or outlines overlapping in the truth log"),
-    _D("contacts_caused_by_honest", "", "contacts-honest/1", "Contacts in which an honest vehicle moved and touched with its front"),
+    _D(
+        "contacts_caused_by_honest",
+        "",
+        "contacts-honest/1",
+        "Contacts in which an honest vehicle moved and touched with its front",
+    ),
     _D("gap_m_min", "m", "gap/1", "Least distance between the true outlines of two vehicles", absent_is_safe=True),
-    _D("time_to_collision_s_min", "s", "ttc/1", "Least time to collision with the leader in the lane, both speeds held", absent_is_safe=True),
-    _D("post_encroachment_s_min", "s", "pet/1", "Least time between one vehicle leaving a place and a crossing one reaching it", absent_is_safe=True),
-    _D("rss_violations", "", "rss/1", "Episodes in which an honest follower was closer than RSS allows (lanes, vehicle-vehicle parameters)"),
+    _D(
+        "time_to_collision_s_min",
+        "s",
+        "ttc/1",
+        "Least time to collision with the leader in the lane, both speeds held",
+        absent_is_safe=True,
+    ),
+    _D(
+        "post_encroachment_s_min",
+        "s",
+        "pet/1",
+        "Least time between one vehicle leaving a place and a crossing one reaching it",
+        absent_is_safe=True,
+    ),
+    _D(
+        "rss_violations",
+        "",
+        "rss/1",
+        "Episodes in which an honest follower was closer than RSS allows (lanes, vehicle-vehicle parameters)",
+    ),
     _D("vehicles", "", "vehicles/1", "Vehicles that the run knew", "traffic"),
     _D("finished", "", "finished/1", "Vehicles that left the map at their destination", "traffic"),
     _D("unfinished", "", "finished/1", "Vehicles that did not", "traffic"),
@@ -50,27 +72,64 @@ DEFINITIONS: tuple[MetricDef, ...] = (
     _D("mean_delay_s", "s", "delay/1", "Mean delay of the finished vehicles", "traffic"),
     _D("p95_delay_s", "s", "delay/1", "95th percentile of it", "traffic"),
     _D("delay_s_max", "s", "delay/1", "Greatest of it", "traffic"),
-    _D("throughput_vph", "veh/h", "throughput/1", "Finished vehicles over the time from the first arrival to the last departure", "traffic"),
+    _D(
+        "throughput_vph",
+        "veh/h",
+        "throughput/1",
+        "Finished vehicles over the time from the first arrival to the last departure",
+        "traffic",
+    ),
     _D("stops_per_vehicle", "", "stops/1", "Times that a moving vehicle came to a standstill", "traffic"),
-    _D("wait_s_max", "s", "wait/1", "Longest standing time of one vehicle, waiting outside a full arm included", "traffic"),
-    _D("jain", "", "jain/1", "Jain's index over the mean delays of the approaches; 1 is even", "traffic", absent_is_safe=True),
+    _D(
+        "wait_s_max",
+        "s",
+        "wait/1",
+        "Longest standing time of one vehicle, waiting outside a full arm included",
+        "traffic",
+    ),
+    _D(
+        "jain",
+        "",
+        "jain/1",
+        "Jain's index over the mean delays of the approaches; 1 is even",
+        "traffic",
+        absent_is_safe=True,
+    ),
     _D("jerk_mps3_rms", "m/s3", "jerk/1", "Root mean square of the longitudinal jerk", "comfort"),
     _D("jerk_mps3_max", "m/s3", "jerk/1", "Greatest magnitude of it", "comfort"),
-    _D("energy_kj_per_km", "kJ/km", "energy/1", "Positive tractive work per distance of a reference car of 1,500 kg", "comfort"),
-    _D("agreement_latency_s_p50", "s", "agreement-latency/1", "From a proposal to its commit at a member: median", "agreement"),
+    _D(
+        "energy_kj_per_km",
+        "kJ/km",
+        "energy/1",
+        "Positive tractive work per distance of a reference car of 1,500 kg",
+        "comfort",
+    ),
+    _D(
+        "agreement_latency_s_p50",
+        "s",
+        "agreement-latency/1",
+        "From a proposal to its commit at a member: median",
+        "agreement",
+    ),
     _D("agreement_latency_s_p99", "s", "agreement-latency/1", "99th percentile of it", "agreement"),
     _D("planning_s_p50", "s", "planning-time/1", "Wall time of one call of the joint planner: median", "agreement"),
     _D("planning_s_p99", "s", "planning-time/1", "99th percentile of it", "agreement"),
     _D("messages", "", "messages/1", "Datagrams sent", "agreement"),
     _D("bytes", "B", "messages/1", "Bytes in them", "agreement"),
     _D("commits", "", "decisions/1", "Commit records in the decision log", "agreement"),
-    _D("refusals", "", "decisions/1", "Refusal records: a member, or the coordinator itself, found a proposal unfit", "agreement"),
+    _D(
+        "refusals",
+        "",
+        "decisions/1",
+        "Refusal records: a member, or the coordinator itself, found a proposal unfit",
+        "agreement",
+    ),
     _D("fallbacks", "", "decisions/1", "Fallback records", "agreement"),
     _D("breaches", "", "decisions/1", "Breach records", "agreement"),
     _D("simulated_s", "s", "speed/1", "Simulated time", "speed"),
     _D("wall_s", "s", "speed/1", "Wall time of the simulation, without reading and reporting", "speed"),
     _D("real_time_factor", "", "speed/1", "Simulated over wall time", "speed"),
-)  # fmt: skip
+)
 
 BY_NAME: Mapping[str, MetricDef] = {definition.name: definition for definition in DEFINITIONS}
 EXPECTATION_NAMES: frozenset[str] = frozenset(BY_NAME) | frozenset(
@@ -107,7 +166,9 @@ def validate_expectations(names: Sequence[str], *, source: str) -> None:
     for name in names:
         if name not in EXPECTATION_NAMES:
             known = ", ".join(BY_NAME)
-            raise ConfigError(f"{source}: expectations.{name}: unknown; known: {known}, each also with _min or _max behind")
+            raise ConfigError(
+                f"{source}: expectations.{name}: unknown; known: {known}, each also with _min or _max behind"
+            )
 
 
 def check_expectations(

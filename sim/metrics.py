@@ -123,7 +123,8 @@ def _pairs(scene: Scene, decisions: Sequence[Decision], values: dict[str, float 
         seen.setdefault((min(a, b), max(a, b)), (float(scene.t_s[i]), a, b))
     number = {record.id: k for k, record in enumerate(scene.vehicles)}
     contacts = tuple(
-        Contact(t, a, b, _struck(scene, number, t, a, b) or _struck(scene, number, t, b, a)) for t, a, b in sorted(seen.values())
+        Contact(t, a, b, _struck(scene, number, t, a, b) or _struck(scene, number, t, b, a))
+        for t, a, b in sorted(seen.values())
     )
     values["contacts"] = len(contacts)
     values["contacts_caused_by_honest"] = sum(contact.by_honest for contact in contacts)
@@ -174,8 +175,20 @@ def _following(scene: Scene, drawn: DrawnMap, values: dict[str, float | int | No
     best, best_rows = np.array([math.inf]), np.zeros(2, dtype=np.int64)
     unsafe = np.zeros((_EVENTS_MAX, 2), dtype=np.int64)
     count = _lane_metrics.following(
-        scene.first, scene.vehicle, scene.state, scene.half, scene.lane, scene.path_of, ends, along, across, bin_m, best, best_rows, unsafe
-    )  # fmt: skip
+        scene.first,
+        scene.vehicle,
+        scene.state,
+        scene.half,
+        scene.lane,
+        scene.path_of,
+        ends,
+        along,
+        across,
+        bin_m,
+        best,
+        best_rows,
+        unsafe,
+    )
     unsafe = unsafe[: min(count, _EVENTS_MAX)]
     if math.isfinite(best[0]):
         values["time_to_collision_s_min"] = float(best[0])
@@ -214,7 +227,9 @@ def _encroachment(scene: Scene, values: dict[str, float | int | None]) -> tuple[
     pet = np.full((len(scene.vehicles), 2), math.inf)
     pet_row = np.full((len(scene.vehicles), 2), -1, dtype=np.int64)
     turn = np.array([CROSSING_RAD])
-    _metrics.encroachment(grid, scene.t_s, scene.vehicle, scene.state, scene.half, turn, tiles, last, last_t, pet, pet_row)
+    _metrics.encroachment(
+        grid, scene.t_s, scene.vehicle, scene.state, scene.half, turn, tiles, last, last_t, pet, pet_row
+    )
     step_s = float(np.median(np.diff(scene.t_s[scene.first[:-1]]))) if len(scene.first) > 2 else 0.0
     # Between samples: the first left up to one step after, the second came up to one step before.
     pet = np.maximum(0.0, pet - step_s)

@@ -44,8 +44,22 @@ def picture(run_dir: Path, out_png: Path, *, time_s: float | None = None) -> Pat
     axes = figure.add_axes((0.0, 0.0, 1.0, 1.0))
     axes.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]), aspect="equal", facecolor="#14171c")
     axes.axis("off")
-    axes.add_collection(PolyCollection([lane for lane in folder.map.lanes if len(lane) > 2], facecolor="#2a2f37", edgecolor="#3d444f", linewidth=0.8))
-    axes.add_collection(PolyCollection([ring for _, zone in folder.map.zones for ring in zone], facecolor="#f5a5241c", edgecolor="#f5a52480", linewidth=1.0))
+    axes.add_collection(
+        PolyCollection(
+            [lane for lane in folder.map.lanes if len(lane) > 2],
+            facecolor="#2a2f37",
+            edgecolor="#3d444f",
+            linewidth=0.8,
+        )
+    )
+    axes.add_collection(
+        PolyCollection(
+            [ring for _, zone in folder.map.zones for ring in zone],
+            facecolor="#f5a5241c",
+            edgecolor="#f5a52480",
+            linewidth=1.0,
+        )
+    )
     seen: dict[str, str] = {}
     for row in now:
         name = scene.phase_names[int(scene.phase[row])]
@@ -55,8 +69,12 @@ def picture(run_dir: Path, out_png: Path, *, time_s: float | None = None) -> Pat
         fade = np.linspace(0.0, 0.75, max(1, len(trail) - 1))
         colours = [(*rgba_of(name)[:3], float(alpha)) for alpha in fade]
         width = 0.55 * 2.0 * float(scene.half[scene.vehicle[row], 1]) * 72.0 * 9.0 / float((high - low)[0])
-        axes.add_collection(LineCollection(np.stack([trail[:-1], trail[1:]], axis=1), colors=colours, linewidths=width, capstyle="butt"))
-        axes.add_collection(PolyCollection([_outline(scene, row)], facecolor=colour, edgecolor="white", linewidth=0.9, zorder=3))
+        axes.add_collection(
+            LineCollection(np.stack([trail[:-1], trail[1:]], axis=1), colors=colours, linewidths=width, capstyle="butt")
+        )
+        axes.add_collection(
+            PolyCollection([_outline(scene, row)], facecolor=colour, edgecolor="white", linewidth=0.9, zorder=3)
+        )
         x, y = scene.state[row, :2]
         if low[0] < x < high[0] and low[1] < y < high[1]:
             label = scene.vehicles[scene.vehicle[row]].id
@@ -65,7 +83,9 @@ def picture(run_dir: Path, out_png: Path, *, time_s: float | None = None) -> Pat
             axes.annotate(label, (x, y), at, textcoords="offset points", ha=side, color="white", fontsize=9, zorder=4)
     for n, (key, colour) in enumerate(sorted(seen.items())):
         axes.text(0.02, 0.03 + 0.03 * n, f"\u25a0 {key}", color=colour, transform=axes.transAxes, fontsize=11)
-    axes.text(0.02, 0.965, f"t = {float(scene.t_s[now[0]]):.1f} s", color="white", transform=axes.transAxes, fontsize=12)
+    axes.text(
+        0.02, 0.965, f"t = {float(scene.t_s[now[0]]):.1f} s", color="white", transform=axes.transAxes, fontsize=12
+    )
     figure.savefig(out_png, dpi=_DPI, facecolor=figure.get_facecolor(), metadata={"Software": None})
     return out_png
 
@@ -89,6 +109,15 @@ def _outline(scene: Scene, row: int) -> np.ndarray:
     half_l, half_w = scene.half[scene.vehicle[row]]
     x, y, yaw = scene.state[row, :3]
     nose = 0.72 * half_l
-    local = np.array([[half_l, 0.55 * half_w], [half_l, -0.55 * half_w], [nose, -half_w], [-half_l, -half_w], [-half_l, half_w], [nose, half_w]])
+    local = np.array(
+        [
+            [half_l, 0.55 * half_w],
+            [half_l, -0.55 * half_w],
+            [nose, -half_w],
+            [-half_l, -half_w],
+            [-half_l, half_w],
+            [nose, half_w],
+        ]
+    )
     turn = np.array([[np.cos(yaw), np.sin(yaw)], [-np.sin(yaw), np.cos(yaw)]])
     return local @ turn + np.array([x, y])

@@ -33,7 +33,10 @@ _DRAWN_HEIGHT_SHARE = 0.8
 
 @dataclass(frozen=True, slots=True)
 class VehicleInfo:
-    """A vehicle as announced; ``rear_m`` from the rear axle to the rear bumper; ``role`` honest, legacy or an attacker's name."""
+    """A vehicle as announced.
+
+    ``rear_m`` is from the rear axle to the rear bumper; ``role`` is honest, legacy or an attacker's name.
+    """
 
     vehicle_id: str
     vehicle_class: str
@@ -99,12 +102,16 @@ class RunLog:
             ``out`` is a file, a folder with other things in it, or cannot be written.
         """
         run_folder.claim(out)
-        run_folder.write_json(out / run_folder.RUN, {**manifest, "format": FORMAT, "status": None, "map": zone_map.name})
+        run_folder.write_json(
+            out / run_folder.RUN, {**manifest, "format": FORMAT, "status": None, "map": zone_map.name}
+        )
         run_folder.write_map(out, zone_map)
         log = RunLog(out, manifest, zone_map, mcap=mcap)
         scenario = manifest.get("scenario")
         sha256 = scenario.get("sha256") if isinstance(scenario, dict) else manifest.get("scenario_sha256")
-        log.decision(0, "run", "start", {"scenario_sha256": sha256, "seed": manifest.get("seed"), "map_digest": zone_map.digest})
+        log.decision(
+            0, "run", "start", {"scenario_sha256": sha256, "seed": manifest.get("seed"), "map_digest": zone_map.digest}
+        )
         return log
 
     def vehicle(self, info: VehicleInfo) -> None:
@@ -121,7 +128,10 @@ class RunLog:
         self._departure_s[vehicle_id] = time_s
 
     def truth(self, time_s: float, vehicle_ids: Sequence[str], state: Floats, phases: Sequence[str]) -> None:
-        """One instant: float64 [n, 6] rear axle x_m, y_m, yaw_rad, speed_mps, accel_mps2, steer_rad, in the order of the ids."""
+        """One instant, in the order of the ids.
+
+        ``state``: float64 [n, 6], rear axle x_m, y_m, yaw_rad, speed_mps, accel_mps2, steer_rad.
+        """
         centres = self._trajectories.append(time_s, vehicle_ids, state, phases)
         if self._mcap is not None:
             time_ns = round(time_s * 1e6) * 1_000
@@ -180,12 +190,16 @@ class RunLog:
         invariant(not self._finished, "the run log was finished twice")
         validate_expectations(list(expectations), source="finish")
         self._finished = True
-        self._decisions.append(round(sim_s * 1e3), "run", "end", {"interrupted": interrupted, "records": self._decisions.count})
+        self._decisions.append(
+            round(sim_s * 1e3), "run", "end", {"interrupted": interrupted, "records": self._decisions.count}
+        )
         self._decisions.close()
         self._trajectories.close()
         if self._mcap is not None:
             self._mcap.close()
-        run_folder.write_json(self._out / run_folder.VEHICLES, [self._vehicle_line(info) for info in self._vehicles.values()])
+        run_folder.write_json(
+            self._out / run_folder.VEHICLES, [self._vehicle_line(info) for info in self._vehicles.values()]
+        )
         manifest = {
             **self._manifest,
             "format": FORMAT,

@@ -27,21 +27,15 @@ from sim.trajectory_log import read_trajectories
 
 TEMPLATE = Path(__file__).parent / "report_template.html"
 _SHOWN_KEYS = ("planner", "backend", "mechanism", "seed", "charter_id", "scenario", "command_line", "versions")
-_COMPARE_STYLE = """
-:root{color-scheme:light dark;--bg:#f6f7f9;--card:#fff;--fg:#1b1f26;--mute:#667085;--line:#e3e6eb;--good:#18794e;--bad:#cd2b31}
-@media(prefers-color-scheme:dark){:root{--bg:#0f1216;--card:#171b21;--fg:#e6e9ee;--mute:#98a2b3;--line:#2a303a;--good:#4cc38a;--bad:#ff6369}}
-body{margin:0;padding:24px;background:var(--bg);color:var(--fg);font:14px/1.5 system-ui,sans-serif}
-.scroll{overflow-x:auto;background:var(--card);border:1px solid var(--line);border-radius:12px}
-table{border-collapse:collapse;width:100%}th,td{padding:6px 14px;text-align:right;border-bottom:1px solid var(--line);white-space:nowrap}
-th:first-child,td:first-child{text-align:left;position:sticky;left:0;background:var(--card)}td small{color:var(--mute)}
-.better{color:var(--good)}.worse{color:var(--bad)}tr.group td{color:var(--mute);font-size:12px;text-transform:uppercase;letter-spacing:.06em}
-"""
+COMPARE_STYLE = Path(__file__).parent / "report_compare.css"
 _LESS_IS_BETTER = frozenset(
-    "contacts contacts_caused_by_honest rss_violations unfinished mean_delay_s p95_delay_s delay_s_max stops_per_vehicle wait_s_max jerk_mps3_rms"
-    " jerk_mps3_max energy_kj_per_km agreement_latency_s_p50 agreement_latency_s_p99 planning_s_p50 planning_s_p99 fallbacks breaches wall_s".split()
+    "contacts contacts_caused_by_honest rss_violations unfinished mean_delay_s p95_delay_s delay_s_max"
+    " stops_per_vehicle wait_s_max jerk_mps3_rms jerk_mps3_max energy_kj_per_km agreement_latency_s_p50"
+    " agreement_latency_s_p99 planning_s_p50 planning_s_p99 fallbacks breaches wall_s".split()
 )
 _MORE_IS_BETTER = frozenset(
-    "gap_m_min time_to_collision_s_min post_encroachment_s_min finished finished_share throughput_vph jain real_time_factor".split()
+    "gap_m_min time_to_collision_s_min post_encroachment_s_min finished finished_share throughput_vph jain"
+    " real_time_factor".split()
 )
 
 
@@ -58,7 +52,13 @@ def build_report(run_dir: Path) -> Path:
     decisions = tuple(read_decisions(run_dir))
     manifest = folder.manifest
     analysis = analyse(
-        scene, folder.map, decisions, counters=manifest.get("counters", {}), samples={}, sim_s=manifest["sim_s"], wall_s=manifest["wall_s"]
+        scene,
+        folder.map,
+        decisions,
+        counters=manifest.get("counters", {}),
+        samples={},
+        sim_s=manifest["sim_s"],
+        wall_s=manifest["wall_s"],
     )
     # Wall-clock samples are not kept, so the numbers are those that the run itself wrote.
     return write_report(folder, scene, decisions, replace(analysis, metrics=read_metrics(run_dir)))
@@ -100,7 +100,9 @@ def _fact(value: object) -> str:
 def read_metrics(run_dir: Path) -> tuple[Metric, ...]:
     """``metrics.json`` of a run; metrics that this version does not know are left out."""
     rows = run_folder.read_json(run_dir / run_folder.METRICS)
-    return tuple(Metric(row["name"], row["unit"], row["value"], row["definition"]) for row in rows if row["name"] in BY_NAME)
+    return tuple(
+        Metric(row["name"], row["unit"], row["value"], row["definition"]) for row in rows if row["name"] in BY_NAME
+    )
 
 
 def compare_reports(dirs: Sequence[Path], out: Path) -> Path:
@@ -126,10 +128,12 @@ def compare_reports(dirs: Sequence[Path], out: Path) -> Path:
         cells = "".join(_compare_cell(name, table.get(name), tables[0].get(name), k) for k, table in enumerate(tables))
         rows.append(f'<tr title="{html.escape(definition.text)}"><td>{name}{unit}</td>{cells}</tr>')
     head = "".join(f"<th>{title}</th>" for title in titles)
+    table = f"<table><thead><tr><th>metric</th>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
     page = (
-        '<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1">'
-        f"<title>Runs compared</title><style>{_COMPARE_STYLE}</style><h1>{len(dirs)} runs compared</h1>"
-        f'<div class="scroll"><table><thead><tr><th>metric</th>{head}</tr></thead><tbody>{"".join(rows)}</tbody></table></div></html>\n'
+        '<!doctype html><html lang="en"><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width,initial-scale=1">'
+        f"<title>Runs compared</title><style>{COMPARE_STYLE.read_text(encoding='utf-8')}</style>"
+        f'<h1>{len(dirs)} runs compared</h1><div class="scroll">{table}</div></html>\n'
     )
     out.write_text(page, encoding="utf-8")
     return out

@@ -53,7 +53,10 @@ def page_data(
     return {
         "map": _map(folder),
         "tick": {"t0": float(ticks[0]), "dt": float(ticks[1] - ticks[0]) if len(ticks) > 1 else 1.0, "n": len(ticks)},
-        "phases": [{"name": name.replace("_", " "), "key": phase_class(name)[0], "colour": phase_class(name)[1]} for name in scene.phase_names],
+        "phases": [
+            {"name": name.replace("_", " "), "key": phase_class(name)[0], "colour": phase_class(name)[1]}
+            for name in scene.phase_names
+        ],
         "vehicles": _vehicles(folder, scene, analysis, ticks),
         "agreements": agreements[:_AGREEMENT_COUNT_MAX],
         "events": _events(decisions, analysis, notes),
@@ -83,7 +86,8 @@ def _ticks(scene: Scene, notes: list[str]) -> Floats:
     step = max(_RATE_S, math.ceil(present_s * _SAMPLE_BYTES / BYTES_MAX * 10.0) / 10.0)
     if step > _RATE_S:
         notes.append(f"the replay is thinned to one sample per {step:g} s; trajectories.parquet has every one")
-    return begin + step * np.arange(int(math.floor((end - begin) / step + 1e-6)) + 1)
+    count = math.floor((end - begin) / step + 1e-6) + 1
+    return np.asarray(begin + step * np.arange(count), dtype=np.float64)
 
 
 def _map(folder: RunFolder) -> dict[str, Any]:
@@ -99,19 +103,28 @@ def _int16(values: Floats) -> str:
     return base64.b64encode(np.clip(np.rint(values), -32_767, 32_767).astype("<i2").tobytes()).decode()
 
 
-def _vehicles(
-    folder: RunFolder, scene: Scene, analysis: Analysis, ticks: Floats
-) -> list[dict[str, Any]]:
+def _vehicles(folder: RunFolder, scene: Scene, analysis: Analysis, ticks: Floats) -> list[dict[str, Any]]:
     out: list[dict[str, Any]] = []
     for v, record in enumerate(scene.vehicles):
         rows = scene.rows[scene.start[v] : scene.start[v + 1]]
         item: dict[str, Any] = {
-            "id": record.id, "cls": record.vehicle_class, "l": record.length_m, "w": record.width_m, "role": record.role,
-            "from": record.origin, "to": record.destination, "arrival": record.arrival_s, "departure": record.departure_s,
-            "delay": record.delay_s, "wait": round(analysis.waits_s.get(record.id, 0.0), 2), "stops": analysis.stops.get(record.id, 0),
-        }  # fmt: skip
+            "id": record.id,
+            "cls": record.vehicle_class,
+            "l": record.length_m,
+            "w": record.width_m,
+            "role": record.role,
+            "from": record.origin,
+            "to": record.destination,
+            "arrival": record.arrival_s,
+            "departure": record.departure_s,
+            "delay": record.delay_s,
+            "wait": round(analysis.waits_s.get(record.id, 0.0), 2),
+            "stops": analysis.stops.get(record.id, 0),
+        }
         t = scene.t_s[rows]
-        chosen = np.flatnonzero((ticks >= t[0] - 1e-6) & (ticks <= t[-1] + 1e-6)) if len(t) else np.empty(0, dtype=np.int64)
+        chosen = (
+            np.flatnonzero((ticks >= t[0] - 1e-6) & (ticks <= t[-1] + 1e-6)) if len(t) else np.empty(0, dtype=np.int64)
+        )
         item["k0"], item["n"] = (int(chosen[0]), len(chosen)) if len(chosen) else (0, 0)
         if len(chosen):
             item |= _samples(folder, scene, v, ticks[chosen])
@@ -119,9 +132,7 @@ def _vehicles(
     return out
 
 
-def _samples(
-    folder: RunFolder, scene: Scene, v: int, at: Floats
-) -> dict[str, Any]:
+def _samples(folder: RunFolder, scene: Scene, v: int, at: Floats) -> dict[str, Any]:
     rows = scene.rows[scene.start[v] : scene.start[v + 1]]
     record, t, state = scene.vehicles[v], scene.t_s[rows], scene.state[rows]
     xy = np.column_stack([np.interp(at, t, state[:, 0]), np.interp(at, t, state[:, 1])])
@@ -130,10 +141,11 @@ def _samples(
     whole = np.rint(xy / unit)
     yaw = np.interp(at, t, np.unwrap(state[:, 2]))
     lines = folder.map.paths[record.path_id].lines if record.path_id in folder.map.paths else ()
+    line_m, leave_m = (lines[0][1], lines[0][2]) if lines else (0.0, 0.0)
     distance = np.full(len(at), float(_NO_DISTANCE))
     if not np.isnan(scene.lane[rows, 0]).any():
         front = np.interp(at, t, scene.lane[rows, 0]) + record.length_m - record.rear_m
-        distance = np.clip(((lines[0][1] if lines else 0.0) - front) * 10.0, -32_767, 32_767)
+        distance = np.clip((line_m - front) * 10.0, -32_767, 32_767)
     phase = scene.phase[rows[np.searchsorted(t, at + 1e-6, side="right") - 1]]
     turns = np.flatnonzero(np.diff(phase, prepend=-1))
     return {
@@ -144,7 +156,7 @@ def _samples(
         "yaw": _int16(np.arctan2(np.sin(yaw), np.cos(yaw)) * 1e4),
         "v": _int16(np.interp(at, t, state[:, 3]) * 100.0),
         "d": base64.b64encode(np.rint(distance).astype("<i2").tobytes()).decode(),
-        "span": [round((leave - lines[0][1]), 1) for _, _, leave in lines[:1]],
+        "span": [round(leave_m - line_m, 1)] if lines else [],
         "phase": [[int(k), int(phase[k])] for k in turns],
     }
 
@@ -159,11 +171,18 @@ def agreement_list(decisions: Sequence[Decision]) -> list[dict[str, Any]]:
         if record.kind == "proposal" and key not in found:
             detail = record.detail
             found[key] = {
-                "t": record.time_ms, "node": record.node, "key": key[:12], "zone": str(detail.get("zone", "")),
+                "t": record.time_ms,
+                "node": record.node,
+                "key": key[:12],
+                "zone": str(detail.get("zone", "")),
                 "members": [str(name) for name in detail.get("members", ())],
                 "vehicles": [str(name) for name in detail.get("batch", ())] or [record.node],
-                "votes": [], "cert": None, "commits": [], "aborts": [], "why": "",
-            }  # fmt: skip
+                "votes": [],
+                "cert": None,
+                "commits": [],
+                "aborts": [],
+                "why": "",
+            }
         agreement = found.get(key)
         if agreement is None:
             continue
@@ -183,28 +202,35 @@ def agreement_list(decisions: Sequence[Decision]) -> list[dict[str, Any]]:
 
 
 def reasons_of(detail: Mapping[str, Any]) -> str:
-    """The reasons of a record as text: ``reasons``, ``reason`` or ``why`` of its detail, else all that is not a hash."""
+    """The reasons of a record as text: its ``reasons``, ``reason`` or ``why``, else all that is plain and no hash."""
     for key in ("reasons", "reason", "why"):
         value = detail.get(key)
         if value:
             return ", ".join(str(item) for item in value) if isinstance(value, list) else str(value)
-    return ", ".join(f"{key} {value}" for key, value in detail.items() if key != "proposal" and not isinstance(value, (list, dict)))
+    return ", ".join(
+        f"{key} {value}" for key, value in detail.items() if key != "proposal" and not isinstance(value, (list, dict))
+    )
 
 
 def _events(decisions: Sequence[Decision], analysis: Analysis, notes: list[str]) -> list[dict[str, Any]]:
     events: list[dict[str, Any]] = [
         {
-            "t": contact.time_s, "kind": "contact", "node": contact.a, "other": contact.b,
+            "t": contact.time_s,
+            "kind": "contact",
+            "node": contact.a,
+            "other": contact.b,
             "text": f"{contact.a} and {contact.b} touched{' (an honest front)' if contact.by_honest else ''}",
         }
         for contact in analysis.contacts
-    ]  # fmt: skip
+    ]
     others = [record for record in decisions if record.kind in _LISTED and record.kind != "contact"]
     others.sort(key=lambda record: (_LISTED.index(record.kind), record.time_ms))
     if len(others) > _EVENT_COUNT_MAX:
         notes.append(f"{_EVENT_COUNT_MAX} of {len(others):,} events are listed, gravest first; decisions.jsonl has all")
     for record in others[:_EVENT_COUNT_MAX]:
-        events.append({"t": record.time_ms * 1e-3, "kind": record.kind, "node": record.node, "text": reasons_of(record.detail)})
+        events.append(
+            {"t": record.time_ms * 1e-3, "kind": record.kind, "node": record.node, "text": reasons_of(record.detail)}
+        )
     return sorted(events, key=lambda event: (event["t"], event["kind"], event["node"]))
 
 
@@ -212,17 +238,30 @@ def _metric(metric: Metric, checks: Sequence[Expectation]) -> dict[str, Any]:
     definition = BY_NAME[metric.name]
     check = next((c for c in checks if c.metric == metric.name), None)
     return {
-        "name": metric.name, "value": metric.value, "shown": shown(metric), "unit": metric.unit, "id": metric.definition,
-        "text": definition.text, "group": definition.group,
+        "name": metric.name,
+        "value": metric.value,
+        "shown": shown(metric),
+        "unit": metric.unit,
+        "id": metric.definition,
+        "text": definition.text,
+        "group": definition.group,
         "expect": None if check is None else {"text": check.text.rsplit("expected ", 1)[1], "met": check.met},
-    }  # fmt: skip
+    }
 
 
 def _harm(folder: RunFolder, analysis: Analysis) -> dict[str, Any]:
     approaches = []
     for origin, mean, delays in delay_by_approach(folder.vehicles):
         p95 = float(np.percentile(np.array(delays), 95))
-        approaches.append({"name": origin, "n": len(delays), "mean": round(mean, 3), "p95": round(p95, 3), "max": round(delays[-1], 3)})
+        approaches.append(
+            {
+                "name": origin,
+                "n": len(delays),
+                "mean": round(mean, 3),
+                "p95": round(p95, 3),
+                "max": round(delays[-1], 3),
+            }
+        )
     longest = sorted(analysis.waits_s.items(), key=lambda item: (-item[1], item[0]))[:6]
     return {
         "approaches": approaches,
@@ -250,8 +289,14 @@ def waited_for(folder: RunFolder, analysis: Analysis) -> list[dict[str, Any]]:
         if met is not None and record.delay_s is not None and record.delay_s >= _WAIT_DELAY_S:
             rows.append(
                 {
-                    "who": record.id, "for": met.first, "s": round(record.delay_s, 2), "gap": round(met.gap_s, 2), "t": round(met.time_s, 2),
-                    "lane": not met.crossing, "from": record.origin, "to": origin.get(met.first, ""),
+                    "who": record.id,
+                    "for": met.first,
+                    "s": round(record.delay_s, 2),
+                    "gap": round(met.gap_s, 2),
+                    "t": round(met.time_s, 2),
+                    "lane": not met.crossing,
+                    "from": record.origin,
+                    "to": origin.get(met.first, ""),
                 }
-            )  # fmt: skip
+            )
     return sorted(rows, key=lambda row: (-row["s"], row["who"]))[:2_000]

@@ -96,10 +96,14 @@ class RunFolder:
         """
         manifest = read_json(path / RUN)
         if not (path / VEHICLES).is_file():
-            raise ConfigError(f"{path}: the run was killed before it could write {VEHICLES}; its {decision_log.FILE_NAME} is readable")
-        records = [dict(row, vehicle_class=row["class"]) for row in read_json(path / VEHICLES)]
-        known = VehicleRecord.__dataclass_fields__
-        vehicles = tuple(VehicleRecord(**{key: row.get(key) for key in known}) for row in records)
+            raise ConfigError(
+                f"{path}: the run was killed before it could write {VEHICLES}; its {decision_log.FILE_NAME} is readable"
+            )
+        lines = [{**row, "vehicle_class": row.get("class")} for row in read_json(path / VEHICLES)]
+        try:
+            vehicles = tuple(msgspec.convert(line, VehicleRecord) for line in lines)
+        except msgspec.ValidationError as error:
+            raise ConfigError(f"{path / VEHICLES}: {error}") from error
         return RunFolder(path, manifest, vehicles, _map_from(read_json(path / MAP)))
 
 
@@ -168,9 +172,18 @@ def write_map(folder: Path, zone_map: ZoneMap) -> None:
                 "lines": [[p.zone_id, round(p.line_s_m, 3), round(p.exit_s_m, 3)] for p in passages],
             }
         )
-    zones = [{"id": zone_id, "rings": [points(ring) for ring in zone_map.zones[zone_id].outline]} for zone_id in sorted(zone_map.zones)]
+    zones = [
+        {"id": zone_id, "rings": [points(ring) for ring in zone_map.zones[zone_id].outline]}
+        for zone_id in sorted(zone_map.zones)
+    ]
     lanes = [points(lane) for lane in zone_map.lanes]
-    content: Mapping[str, object] = {"name": zone_map.name, "digest": zone_map.digest, "lanes": lanes, "zones": zones, "paths": paths}
+    content: Mapping[str, object] = {
+        "name": zone_map.name,
+        "digest": zone_map.digest,
+        "lanes": lanes,
+        "zones": zones,
+        "paths": paths,
+    }
     (folder / MAP).write_bytes(_encode(content) + b"\n")
 
 

@@ -110,5 +110,7 @@ def print_summary(summary: Summary, console: Any = None) -> None:
             mark = Text(f"{bound} {'met' if check.met else 'NOT MET'}", style="green" if check.met else "bold red")
         table.add_row(metric.name, shown(metric), metric.unit, mark)
     console.print(table)
-    console.print(Text(summary.verdict, style="bold green" if good else "bold yellow" if summary.interrupted else "bold red"))
+    console.print(
+        Text(summary.verdict, style="bold green" if good else "bold yellow" if summary.interrupted else "bold red")
+    )
     console.print(Text(f"report: {summary.folder / run_folder.REPORT}", overflow="fold"))

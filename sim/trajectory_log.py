@@ -38,9 +38,8 @@ class TrajectoryLog:
         self._schema: Any = pa.schema(
             [("t_s", pa.float64()), ("vehicle_id", text), *((name, pa.float64()) for name in _FIELDS), ("phase", text)]
         )
-        self._writer: Any = pq.ParquetWriter(
-            folder / FILE_NAME, self._schema, compression="zstd", compression_level=1, use_dictionary=["vehicle_id", "phase"]
-        )
+        options: Any = {"use_dictionary": ["vehicle_id", "phase"], "compression": "zstd", "compression_level": 1}
+        self._writer: Any = pq.ParquetWriter(folder / FILE_NAME, self._schema, **options)
         self._index: dict[str, int] = {}
         self._centre_m: list[float] = []
         self._phases: dict[str, int] = {}

@@ -21,7 +21,7 @@ from hardware.vehicle import Vehicle
 
 _GRAVITY = 9.81
 _DAMPING = 0.9
-_LOOKAHEAD_S = 0.45
+_LOOKAHEAD_S = 0.3
 """Lateral length scale per speed: the loop settles over about three of these."""
 _POSITION_GAIN = 1.2
 _SPEED_GAIN = 2.0
@@ -46,7 +46,7 @@ class Tracker:
     def __init__(self, vehicle: Vehicle, period_s: float) -> None:
         body, limits, tyres = vehicle.body, vehicle.limits, vehicle.tyres
         self._wheelbase = body.wheelbase_m
-        self._length_min = 1.1 * body.wheelbase_m
+        self._length_min = 0.6 * body.wheelbase_m
         self._steer_max = limits.steer_rad_max
         self._brake_max, self._accel_max = limits.brake_mps2_max, limits.accel_mps2_max
         self._steer_lead_s = vehicle.actuators.steer_lag_s + 0.5 * period_s

@@ -20,7 +20,7 @@ class Ballot:
     """A proposal, the votes known, and the state of the own tube in it."""
 
     __slots__ = (
-        "closed", "complete_ms", "given_up", "gossip_ms", "hash", "message", "own", "position", "proposal",
+        "closed", "complete_ms", "deaths", "given_up", "gossip_ms", "hash", "message", "own", "position", "proposal",
         "received_ms", "refused_by", "rounds", "votes",
     )  # fmt: skip
 
@@ -38,6 +38,8 @@ class Ballot:
         self.complete_ms: int | None = None
         self.given_up = False
         """The own tube will never be adopted (or is not any more)."""
+        self.deaths = -1
+        """``ledger.deaths`` when the judge last found tubes in the way."""
         self.closed = False
         """Refused, aborted or over: nothing more is expected of it."""
 
@@ -60,6 +62,10 @@ class Ballot:
 
     def undecided(self, now_ms: int) -> bool:
         return not self.closed and self.complete_ms is None and now_ms <= self.proposal.decide_by_ms
+
+    def patient(self, now_ms: int) -> bool:
+        """Whether a refusal may wait for better knowledge: the first half of the time there is."""
+        return 2 * (now_ms - self.proposal.stamp_ms) < self.proposal.decide_by_ms - self.proposal.stamp_ms
 
     def missing(self) -> tuple[str, ...]:
         return tuple(member for member, index in self.position.items() if index not in self.votes)

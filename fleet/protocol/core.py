@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from fleet.errors import LocalProtocolError
 from fleet.protocol import limits
-from fleet.protocol.gossip import gossip
+from fleet.protocol.gossip import Relay, gossip
 from fleet.protocol.ports import Ports
 from fleet.protocol.proposing import Proposing
 from fleet.protocol.records import Commitment, Identity, LiveTube, Local, Ready, Stats, Tuning
@@ -30,6 +30,7 @@ class Core:
         self._turn = Turn(ports.draw)
         self._voting = Voting(self._at, self._turn)
         self._proposing = Proposing(self._at, self._voting, self._turn)
+        self._relay = Relay()
         self._codec = ports.codec
         self._me = identity.vehicle
         self._zone = ""
@@ -144,6 +145,7 @@ class Core:
         at.own = self._intent(local, now_ms)
         self._proposing.tick(now_ms)
         gossip(at, now_ms)
+        self._relay.tick(at, now_ms)
         self._flush(now_ms)
         self._speak(local, now_ms)
 
@@ -270,7 +272,7 @@ class Core:
             plan=at.driven_plan(local),
             held=b"" if held is None else held.proposal_hash,
             lease_end_ms=0 if held is None else held.lease_end_ms,
-            live=at.own_live(now_ms), certificates=tuple(self._voting.certificates),
+            live=at.own_live(now_ms), dead=at.own_dead(now_ms), certificates=tuple(self._voting.certificates),
             votes_known=tuple((b.prefix, b.votes_mask) for b in open_now),
             roster=tuple(at.peers.fresh(now_ms))[:names_max],
             perceived_count=len(local.perceived),

@@ -1,7 +1,9 @@
-"""Saying again what somebody may have missed, every 100 ms while a proposal can still be decided.
+"""Saying again what somebody may have missed, every 100 ms.
 
-Every member repeats all signatures it knows, not only its own, so one good path from a voter to a holder
-is enough. After ``decide_by`` a certificate lets nobody in any more, and gossip ends.
+While a proposal can still be decided, every member repeats all signatures it knows, not only its own, so
+one good path from a voter to a holder is enough. After ``decide_by`` a certificate lets nobody in any
+more, and that ends. Intents are passed on where a roster shows that they did not arrive: a death of a tube
+that one member has not heard of would otherwise stop all.
 """
 
 from __future__ import annotations
@@ -52,3 +54,39 @@ def _knows(at: Situation, ballot: Ballot, member: str) -> bool:
         return True
     mask = ballot.votes_mask
     return any(prefix == ballot.prefix and known & mask == mask for prefix, known in intent.votes_known)
+
+
+class Relay:
+    """Passes on intents of peers that others do not hear."""
+
+    def __init__(self) -> None:
+        self._round = 0
+        self._last_ms = 0
+        self._passed: dict[str, int] = {}
+
+    def tick(self, at: Situation, now_ms: int) -> None:
+        """Send what is due now."""
+        if now_ms - self._last_ms < limits.GOSSIP_MS:
+            return
+        self._last_ms = now_ms
+        self._round += 1
+        fresh = at.peers.fresh(now_ms)
+        deaf = [(name, intent.roster) for name, intent in fresh.items() if len(intent.roster) < limits.ROSTER_MAX]
+        left = limits.RELAYS_MAX
+        for vehicle, intent in fresh.items():
+            if left == 0:
+                break
+            if intent.seq == self._passed.get(vehicle) or all(vehicle in roster or vehicle == j for j, roster in deaf):
+                continue
+            raw = at.peers.relayable(vehicle, now_ms)
+            if raw and self._is_mine(at.me, vehicle, deaf):
+                at.outbox.relay(raw)
+                self._passed[vehicle] = intent.seq
+                left -= 1
+        self._passed = {vehicle: seq for vehicle, seq in self._passed.items() if vehicle in fresh}
+
+    def _is_mine(self, me: str, vehicle: str, deaf: list[tuple[str, tuple[str, ...]]]) -> bool:
+        """Whether this vehicle is one of the two that pass ``vehicle`` on in this round; it moves on each round."""
+        able = sorted([me, *(name for name, roster in deaf if vehicle in roster)])
+        behind = (able.index(me) - self._round) % len(able)
+        return behind < 2

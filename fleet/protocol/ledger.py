@@ -21,6 +21,8 @@ class Ledger:
         self._eps_ms = eps_ms
         self._tubes: dict[str, dict[bytes, LiveTube]] = {}
         self._count = 0
+        self.deaths = 0
+        """Tubes removed so far: tells whether looking again at what was in the way is worth it."""
 
     def __len__(self) -> int:
         return self._count
@@ -58,6 +60,7 @@ class Ledger:
         if tubes is None or tubes.pop(proposal_hash, None) is None:
             return False
         self._count -= 1
+        self.deaths += 1
         if not tubes:
             del self._tubes[vehicle]
         return True
@@ -66,6 +69,8 @@ class Ledger:
         """Whether ``intent`` proves that its sender's tube of the proposal is dead."""
         if intent is None or proposal_hash in intent.live:
             return False
+        if proposal_hash in intent.dead:
+            return True
         return intent.stamp_ms >= decide_by_ms + 2 * self._eps_ms
 
     def observe(self, vehicle: str, intent: Intent) -> list[bytes]:

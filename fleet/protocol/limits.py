@@ -17,6 +17,8 @@ ROSTER_MAX = 15
 PERCEIVED_MAX = 8
 LIVE_MAX = 4
 """Own tubes pending or held at one time; further proposals that name the vehicle are refused."""
+DEAD_MAX = 4
+"""Own tubes given up that an intent lists, newest first; the others die at their ``decide_by``."""
 CERTIFICATES_MAX = 8
 """Certificates listed in an intent, newest kept; unlisted ones are gossiped again, which costs bytes only."""
 REASONS_MAX = 8
@@ -38,6 +40,10 @@ INTENT_RELAXED_MS = 250
 INTENT_GAP_MS_MIN = 50
 """Least spacing of intents that only a changed plan causes."""
 GOSSIP_MS = 100
+RELAY_AFTER_MS = 250
+"""A peer heard for so long should be in every roster; where it is not, its intents are passed on."""
+RELAYS_MAX = 4
+"""Intents of others passed on in one round of gossip, each by at most two of those who hear them."""
 RANK_MS = 150
 """What each place in the order waits before it proposes in another's stead."""
 JITTER_MS = 50

@@ -48,6 +48,12 @@ class Outbox:
         self.stats.sent_bytes[name] += len(message.raw)
         self._send.append(message.raw)
 
+    def relay(self, raw: bytes) -> None:
+        """Pass on somebody else's datagram as it is."""
+        self.stats.sent["relay"] += 1
+        self.stats.sent_bytes["relay"] += len(raw)
+        self._send.append(raw)
+
     def post(self, body: Body) -> Message:
         """Sign and send."""
         message = self.sign(body)

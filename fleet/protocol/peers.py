@@ -15,10 +15,12 @@ from fleet.protocol.wire import Intent, with_plan
 class Peer:
     """What is known of one sender."""
 
-    __slots__ = ("heard_ms", "intent", "token_ms", "tokens_at_ms")
+    __slots__ = ("heard_ms", "intent", "opened", "since_ms", "token_ms", "tokens_at_ms")
 
     def __init__(self, now_ms: int) -> None:
         self.intent: Intent | None = None
+        self.opened: Opened | None = None
+        self.since_ms = now_ms
         self.heard_ms = now_ms
         self.token_ms = limits.TOKENS_MS_MAX
         self.tokens_at_ms = now_ms
@@ -57,6 +59,7 @@ class Peers:
         if held is not None and intent.stamp_ms < held.stamp_ms:
             return "replayed"
         peer.intent = intent
+        peer.opened = opened
         peer.heard_ms = now_ms
         self._changed[sender] = None
         return ""
@@ -74,6 +77,13 @@ class Peers:
             return False
         peer.token_ms = tokens
         return True
+
+    def relayable(self, vehicle: str, now_ms: int) -> bytes:
+        """The datagram of the newest intent, if others have had time to hear it themselves; else nothing."""
+        peer = self._peers.get(vehicle)
+        if peer is None or peer.opened is None or peer.opened.message is None:
+            return b""
+        return peer.opened.message.raw if now_ms - peer.since_ms >= limits.RELAY_AFTER_MS else b""
 
     def take_changed(self) -> list[str]:
         """Senders with an intent not looked at yet, sorted."""
@@ -144,5 +154,6 @@ class Peers:
             return "peers_full"
         peer = self._peers[sender] = Peer(now_ms)
         peer.intent = intent
+        peer.opened = opened
         self._changed[sender] = None
         return ""

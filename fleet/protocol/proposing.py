@@ -35,11 +35,14 @@ class Proposing:
         if any(ballot.undecided(now_ms) and at.me in ballot.position for ballot in at.ballots.values()):
             self._turn.progress(now_ms)
             return
-        intents = {**at.peers.fresh(now_ms), at.me: own}
+        intents = at.concerned(now_ms)
+        fresh_ms = now_ms - limits.FRESH_MS - at.tuning.eps_ms
+        if any(i.votes_known and now_ms - i.stamp_ms <= 2 * limits.INTENT_MS for i in intents.values()):
+            self._turn.progress(now_ms)  # somebody knows of a proposal that may not have come here
         order = candidates(intents, at.identity.charter_id, now_ms - at.tuning.listen_ms - limits.INTENT_MS)
         if not self._turn.due(order.index(at.me), now_ms):
             return
-        able = [vehicle for vehicle in order if intents[vehicle].ready]
+        able = [vehicle for vehicle in order if intents[vehicle].ready and intents[vehicle].stamp_ms >= fresh_ms]
         chosen = able[: at.tuning.batch_max]
         if at.me not in chosen:
             chosen[-1] = at.me
@@ -69,10 +72,12 @@ class Proposing:
         """The longest head of the batch that fits the limits of members and datagram; later plans depend on earlier."""
         at = self._at
         concerned = at.concerned(now_ms)
+        at.missed = {name: ms for name, ms in at.missed.items() if now_ms - ms <= limits.PEER_SILENT_MS}
+        missed = {name for name in at.missed if name not in concerned}
         for count in range(min(len(planned.entries), limits.BATCH_MAX), 0, -1):
             batch = tuple(Entry(*entry) for entry in planned.entries[:count])
             required = at.ports.judge.required_members(batch, concerned, local)
-            members = tuple(sorted({entry.vehicle for entry in batch} | required | {at.me}))
+            members = tuple(sorted({entry.vehicle for entry in batch} | required | missed | {at.me}))
             foreign = [v for v in members if v in concerned and concerned[v].charter_id != at.identity.charter_id]
             if foreign:
                 reason = [f"charter_mismatch:{vehicle}" for vehicle in foreign]
@@ -104,7 +109,7 @@ class Proposing:
             raise LocalProtocolError("a proposal was sealed as something else")
         self._epoch = proposal.epoch
         ballot = Ballot(message, proposal, now_ms)
-        reasons = at.objections(ballot, local, now_ms)
+        reasons = at.objections(ballot, local, now_ms).reasons
         if reasons:
             at.outbox.note("refusal", proposal=ballot.hash.hex(), coordinator=at.me, reasons=list(reasons))
             at.stats.objections["own"] += 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from itertools import islice
 
 from fleet.protocol import limits
@@ -14,6 +15,17 @@ from fleet.protocol.ports import Ports
 from fleet.protocol.records import Commitment, Identity, LiveTube, Local, Stats, Tuning
 from fleet.protocol.table import HOLDING, OBSTRUCTING, UNCOMMITTED, Phase
 from fleet.protocol.wire import Intent, Proposal, VehicleBody
+
+
+@dataclass(frozen=True, slots=True)
+class Objections:
+    """Why a proposal is not signed now."""
+
+    reasons: tuple[str, ...]
+    final: bool
+    """Some reason will not pass by itself while the proposal is open."""
+    missing: tuple[str, ...]
+    """Whom its members leave out."""
 
 
 class Situation:
@@ -38,6 +50,8 @@ class Situation:
         self.engaged_ms = 0
         self.announce = False
         """Something changed that peers should hear of at once."""
+        self.missed: dict[str, int] = {}
+        """Members that refusals said were missing, and when: the next proposal names them, heard or not."""
         self.planless_until_ms = 0
         """Until then the own planner has just found no way for this vehicle: others may go first without bound."""
 
@@ -111,23 +125,45 @@ class Situation:
                 found[entry.vehicle] = intent.body
         return found
 
-    def objections(self, ballot: Ballot, local: Local, now_ms: int) -> tuple[str, ...]:
+    def own_dead(self, now_ms: int) -> tuple[bytes, ...]:
+        """Proposals still open to others in which the own tube is given up; newest first."""
+        dead = [
+            ballot.hash
+            for ballot in reversed(self.ballots.values())
+            if ballot.given_up and now_ms <= ballot.proposal.decide_by_ms + 2 * self.tuning.eps_ms
+        ]
+        return tuple(dead[: limits.DEAD_MAX])
+
+    def objections(self, ballot: Ballot, local: Local, now_ms: int) -> Objections:
         """Typed reasons not to sign; the costly ones are looked for only where no cheap one is found."""
         proposal = ballot.proposal
-        reasons = self._own_objections(proposal, local, now_ms)
-        if proposal.charter_id != self.identity.charter_id:
-            reasons.append(f"charter_mismatch:{proposal.coordinator}")
         concerned = self.concerned(now_ms)
-        unheard = [entry.vehicle for entry in proposal.batch if entry.vehicle not in concerned]
-        reasons += [f"unheard:{vehicle}" for vehicle in unheard]
-        reasons += self._member_objections(proposal, concerned, local)
-        if not reasons:
-            reasons = list(self.ports.judge.verify(proposal, self.known(now_ms, without=ballot.hash), local))
-        return clip(reasons, limits.REASONS_MAX, limits.REASON_CHARS_MAX)
+        final = self._own_objections(proposal, local, now_ms)
+        if proposal.charter_id != self.identity.charter_id:
+            final.append(f"charter_mismatch:{proposal.coordinator}")
+        missing = self._member_objections(proposal, concerned, local, final)
+        passing = [f"blocked:{why}" for why in local.blocking]
+        passing += [f"unheard:{entry.vehicle}" for entry in proposal.batch if entry.vehicle not in concerned]
+        if not final and not passing and ballot.deaths != self.ledger.deaths:
+            found = self.ports.judge.verify(proposal, self.known(now_ms, without=ballot.hash), local)
+            if self._may_be_stale(now_ms):
+                passing += found
+                ballot.deaths = self.ledger.deaths
+            else:
+                final += found
+        elif ballot.deaths == self.ledger.deaths:
+            passing.append("conflict:as_before")
+        reasons = clip([*final, *passing], limits.REASONS_MAX, limits.REASON_CHARS_MAX)
+        return Objections(reasons, bool(final), missing)
+
+    def _may_be_stale(self, now_ms: int) -> bool:
+        """Whether a promise is kept only because its vehicle's word that it is dead may have been lost."""
+        open_now = {ballot.hash for ballot in self.ballots.values() if not ballot.closed and not ballot.given_up}
+        return any(tube.kind == "promise" and tube.proposal_hash not in open_now for tube in self.ledger.live())
 
     def adoption_objections(self, ballot: Ballot, local: Local, lease_end_ms: int, now_ms: int) -> tuple[str, ...]:
         """Reasons not to use the own tube although all have signed (rules P4, P5)."""
-        reasons = self._state_objections(local)
+        reasons = [*self._state_objections(local), *(f"blocked:{why}" for why in local.blocking)]
         if now_ms >= lease_end_ms - self.tuning.eps_ms:
             reasons.append(f"lease:{lease_end_ms}")
         if not local.wants_commit or self.phase not in UNCOMMITTED:
@@ -145,7 +181,7 @@ class Situation:
         return LiveTube(vehicle, plan, 0, b"", kind, body)
 
     def _state_objections(self, local: Local) -> list[str]:
-        reasons = [f"blocked:{why}" for why in local.blocking]
+        reasons = []
         if not local.estimate_ok:
             reasons.append("estimate")
         if not local.has_contingency:
@@ -181,14 +217,18 @@ class Situation:
             for rival in rivals
         )
 
-    def _member_objections(self, proposal: Proposal, concerned: dict[str, Intent], local: Local) -> list[str]:
+    def _member_objections(
+        self, proposal: Proposal, concerned: dict[str, Intent], local: Local, reasons: list[str]
+    ) -> tuple[str, ...]:
+        """Add reasons about the members; returns who would have to be one and is not."""
         required = self.ports.judge.required_members(proposal.batch, concerned, local)
         missing = sorted(required - set(proposal.members) - {self.me})
-        reasons = [f"members_missing:{','.join(missing)}"] if missing else []
+        if missing:
+            reasons.append(f"members_missing:{','.join(missing)}")
         for vehicle in sorted(required & set(concerned)):
             if concerned[vehicle].charter_id != self.identity.charter_id:
                 reasons.append(f"charter_mismatch:{vehicle}")
-        return reasons
+        return tuple(missing[: limits.MEMBERS_MAX])
 
 
 def clip(texts: Iterable[str], count_max: int, chars_max: int) -> tuple[str, ...]:

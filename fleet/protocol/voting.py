@@ -8,7 +8,7 @@ from fleet.errors import LocalProtocolError
 from fleet.protocol import keys, limits
 from fleet.protocol.ballot import Ballot, Own
 from fleet.protocol.records import Adopt, Commitment, Drop, Local
-from fleet.protocol.situation import Situation
+from fleet.protocol.situation import Objections, Situation
 from fleet.protocol.table import Event, after
 from fleet.protocol.turn import Turn
 from fleet.protocol.wire import Abort, Certificate, Message, Proposal, Reject, Release, Vote
@@ -26,6 +26,7 @@ class Voting:
     def clear(self) -> None:
         """Forget the ballots of a zone that was left; promises stay in the ledger."""
         self._at.ballots.clear()
+        self._at.missed.clear()
         self._orphans.clear()
         self.certificates.clear()
 
@@ -77,11 +78,11 @@ class Voting:
         local = at.may_sign(now_ms)
         if local is None:
             return
-        reasons = at.objections(ballot, local, now_ms)
-        if reasons:
-            self._refuse(ballot, reasons, local, now_ms)
-        else:
+        objections = at.objections(ballot, local, now_ms)
+        if not objections.reasons:
             self.accept(ballot, now_ms)
+        elif objections.final or not ballot.patient(now_ms):
+            self._refuse(ballot, objections, local, now_ms)
 
     def accept(self, ballot: Ballot, now_ms: int) -> None:
         """Promise to keep clear: on disk first, then on air."""
@@ -151,6 +152,8 @@ class Voting:
         elif isinstance(body, Reject):
             if body.counter:
                 self._at.peers.offer(message.sender, body.counter)
+            if ballot.proposal.coordinator == self._at.me:
+                self._at.missed.update(dict.fromkeys(body.missing, now_ms))
             self._at.ledger.remove(message.sender, ballot.hash)  # who refuses will never adopt its own tube in it
             self._refused(ballot, message.sender, body.reasons, now_ms)
         elif isinstance(body, Abort) and message.sender == ballot.proposal.coordinator:
@@ -231,9 +234,10 @@ class Voting:
             and (held is None or held.proposal_hash != ballot.hash)
         )
 
-    def _refuse(self, ballot: Ballot, reasons: tuple[str, ...], local: Local, now_ms: int) -> None:
-        at = self._at
+    def _refuse(self, ballot: Ballot, objections: Objections, local: Local, now_ms: int) -> None:
+        at, reasons = self._at, objections.reasons
         ballot.own = Own.REFUSED
+        ballot.given_up = ballot.names(at.me)
         for reason in reasons:
             at.stats.objections[reason.partition(":")[0]] += 1
         at.outbox.note(
@@ -242,7 +246,7 @@ class Voting:
         )  # fmt: skip
         if ballot.proposal.coordinator != at.me:
             counter = local.plan if ballot.names(at.me) and at.commitment is None else b""
-            at.outbox.post(Reject(ballot.hash, reasons, counter))
+            at.outbox.post(Reject(ballot.hash, reasons, objections.missing, counter))
             at.announce = at.announce or bool(counter)
         self._refused(ballot, at.me, reasons, now_ms)
 

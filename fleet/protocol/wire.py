@@ -91,6 +91,9 @@ class Intent(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     live: Annotated[tuple[Hash, ...], Meta(max_length=limits.LIVE_MAX)]
     """Proposals in which the sender's own tube may be or come into use. Whatever is not listed is dead
     once its ``decide_by`` has passed."""
+    dead: Annotated[tuple[Hash, ...], Meta(max_length=limits.DEAD_MAX)]
+    """Proposals, not yet past their ``decide_by``, in which the sender's tube is given up for good: a
+    Release that is said again until nobody needs it."""
     certificates: Annotated[tuple[Prefix, ...], Meta(max_length=limits.CERTIFICATES_MAX)]
     votes_known: Annotated[tuple[tuple[Prefix, Count], ...], Meta(max_length=limits.LIVE_MAX)]
     """Undecided proposals with a bit per member whose signature the sender has."""
@@ -102,6 +105,8 @@ class Intent(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     def __post_init__(self) -> None:
         if self.held and (len(self.held) != keys.HASH_BYTES or self.held not in self.live):
             raise ValueError("the tube held is not listed as live")
+        if any(proposal in self.live for proposal in self.dead):
+            raise ValueError("a tube is listed as live and as dead")
 
 
 class Entry(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
@@ -158,6 +163,8 @@ class Reject(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
 
     proposal: Hash
     reasons: Annotated[tuple[Text, ...], Meta(min_length=1, max_length=limits.REASONS_MAX)]
+    missing: Annotated[tuple[Id, ...], Meta(max_length=limits.MEMBERS_MAX)] = ()
+    """Whom the sender hears and would have to be a member: the coordinator need not hear them to name them."""
     counter: PlanBytes = b""
     """Counter-offer: the plan that the sender drives now and that a new proposal must start from."""
 

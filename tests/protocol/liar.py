@@ -79,6 +79,6 @@ class Equivocator:
         return Intent(
             vehicle=self.name, seq=self.seq, stamp_ms=self.world.now_ms, phase=Phase.WAITING, path_id="R1", body=BODY,
             arrived_ms=self.world.now_ms, eta_ms=0, urgency=0, charter_id=CHARTER, map_digest=MAP, ready=False,
-            plan=f"{self.name}|".encode(), held=b"", lease_end_ms=0, live=(), certificates=(), votes_known=(),
+            plan=f"{self.name}|".encode(), held=b"", lease_end_ms=0, live=(), dead=(), certificates=(), votes_known=(),
             roster=(), perceived_count=0, perceived=(),
         )  # fmt: skip

@@ -30,7 +30,7 @@ def intent(**changes: object) -> Intent:
     values: dict[str, object] = {
         "vehicle": "v1", "seq": 5, "stamp_ms": 10, "phase": Phase.WAITING, "path_id": "north/straight", "body": BODY,
         "arrived_ms": 1, "eta_ms": 2, "urgency": 3, "charter_id": CHARTER, "map_digest": MAP, "ready": True,
-        "plan": b"plan", "held": b"", "lease_end_ms": 0, "live": (HASH,), "certificates": (HASH[:8],),
+        "plan": b"plan", "held": b"", "lease_end_ms": 0, "live": (HASH,), "dead": (), "certificates": (HASH[:8],),
         "votes_known": ((HASH[:8], 5),), "roster": ("v2", "v3"), "perceived_count": 1, "perceived": ("t1",),
     }  # fmt: skip
     return Intent(**{**values, **changes})  # type: ignore[arg-type]
@@ -45,7 +45,7 @@ def proposal(**changes: object) -> Proposal:
 
 
 SAMPLES: tuple[Body, ...] = (
-    intent(), proposal(), Vote(HASH, True), Reject(HASH, ("conflict:v2",), b"plan"),
+    intent(), proposal(), Vote(HASH, True), Reject(HASH, ("conflict:v2",), ("v7",), b"plan"),
     Certificate(HASH, ((0, bytes(64)), (3, bytes(64)))), Release((HASH,), 7), Abort(HASH, "refused", 8),
 )  # fmt: skip
 

@@ -45,7 +45,9 @@ def _path(origin: str, destination: str) -> Path:
     yaw = np.arctan2(np.gradient(y), np.gradient(x))
     full = np.full(len(grid), LIMIT_MPS)
     movement = {2: "straight", 1: "right", 3: "left"}[quarter]
-    return Path(f"{origin}-{destination}", origin, destination, movement, STEP_M, x, y, yaw, 0.0 * x, full, 0.0 * x + LANE_M / 2)
+    return Path(
+        f"{origin}-{destination}", origin, destination, movement, STEP_M, x, y, yaw, 0.0 * x, full, 0.0 * x + LANE_M / 2
+    )
 
 
 def four_way() -> ZoneMap:
@@ -104,7 +106,9 @@ def demand(count: int, seed: int, headway_s: float, zone_map: ZoneMap) -> list[C
     return cars
 
 
-def drive(log: RunLog, cars: list[Car], *, until_s: float = 900.0, interrupt_s: float | None = None, lossy: bool = False) -> float:
+def drive(
+    log: RunLog, cars: list[Car], *, until_s: float = 900.0, interrupt_s: float | None = None, lossy: bool = False
+) -> float:
     """Simulate and log; returns the simulated time."""
     rng = np.random.default_rng(7)
     free_at, k, active, waiting = 0.0, 0, [], list(cars)
@@ -115,8 +119,22 @@ def drive(log: RunLog, cars: list[Car], *, until_s: float = 900.0, interrupt_s: 
             break
         while waiting and waiting[0].arrival_s <= t + 1e-9:
             car = waiting.pop(0)
-            log.vehicle(VehicleInfo(car.name, "car", LENGTH_M, WIDTH_M, WHEELBASE_M, REAR_M, car.path.origin, car.path.destination,
-                                    car.path.path_id, car.role, car.arrival_s, length[car.path.path_id] / LIMIT_MPS))  # fmt: skip
+            log.vehicle(
+                VehicleInfo(
+                    car.name,
+                    "car",
+                    LENGTH_M,
+                    WIDTH_M,
+                    WHEELBASE_M,
+                    REAR_M,
+                    car.path.origin,
+                    car.path.destination,
+                    car.path.path_id,
+                    car.role,
+                    car.arrival_s,
+                    length[car.path.path_id] / LIMIT_MPS,
+                )
+            )
             active.append(car)
         for car in active:
             free_at = _agree(log, car, cars, active, t, free_at, rng, lossy)
@@ -145,7 +163,14 @@ def _phase(car: Car) -> str:
 
 
 def _agree(
-    log: RunLog, car: Car, cars: list[Car], active: list[Car], t: float, free_at: float, rng: np.random.Generator, lossy: bool
+    log: RunLog,
+    car: Car,
+    cars: list[Car],
+    active: list[Car],
+    t: float,
+    free_at: float,
+    rng: np.random.Generator,
+    lossy: bool,
 ) -> float:
     """First come, first served slots of the zone, with the records that a real agreement leaves."""
     ms, dist = round(t * 1e3), car.line_s - (car.s + LENGTH_M - REAR_M)
@@ -153,19 +178,25 @@ def _agree(
         car.announced = True
         car.log["next"] = t + 0.2
     if car.announced and car.slot_s is None and t >= car.log["next"]:
-        ahead = [c for c in active if c.path.origin == car.path.origin and c.s > car.s and c.slot_s is None and not c.cleared]
+        ahead = [
+            c for c in active if c.path.origin == car.path.origin and c.s > car.s and c.slot_s is None and not c.cleared
+        ]
         if ahead:
             return free_at
         members = sorted(c.name for c in active if c.announced and not c.cleared)
         key = f"{car.name}-{ms}".encode().hex().ljust(64, "0")
-        log.decision(ms, car.name, "proposal", {"proposal": key, "zone": "center", "members": members, "batch": [car.name]})
+        log.decision(
+            ms, car.name, "proposal", {"proposal": key, "zone": "center", "members": members, "batch": [car.name]}
+        )
         log.count("messages", len(members))
         log.count("bytes", 400 * len(members))
         refuse = lossy and rng.random() < 0.35
         for n, name in enumerate(members):
             at = ms + 30 + int(rng.integers(10, 70))
             if refuse and n == len(members) - 1:
-                log.decision(at, name, "refusal", {"proposal": key, "coordinator": car.name, "reasons": ["overlap:promise"]})
+                log.decision(
+                    at, name, "refusal", {"proposal": key, "coordinator": car.name, "reasons": ["overlap:promise"]}
+                )
             else:
                 log.decision(at, name, "vote", {"proposal": key, "coordinator": car.name})
         if refuse:
@@ -194,9 +225,13 @@ def _step(car: Car, others: list[Car], t: float, dt: float = 0.05) -> None:
     if dist > 0.0 and (car.slot_s is None or t < car.slot_s or not (car.before is None or car.before.cleared)):
         slack = 1e9 if car.slot_s is None else car.slot_s - t
         brake = math.sqrt(max(0.0, 2.0 * 2.5 * (dist - 1.0)))
-        want = min(want, brake if slack > 3.0 else max(3.0, min(brake, dist / max(slack, 0.3))) if dist > 6.0 else brake)
+        want = min(
+            want, brake if slack > 3.0 else max(3.0, min(brake, dist / max(slack, 0.3))) if dist > 6.0 else brake
+        )
     leaders = [c for c in others if c.path.origin == car.path.origin and c.s > car.s and not c.cleared]
-    leaders += [c for c in others if c.path.destination == car.path.destination and c.cleared and car.cleared and c.s > car.s]
+    leaders += [
+        c for c in others if c.path.destination == car.path.destination and c.cleared and car.cleared and c.s > car.s
+    ]
     for leader in leaders:
         room = leader.s - REAR_M - front - 2.0
         want = min(want, math.sqrt(max(0.0, leader.v**2 + 2.0 * 2.5 * room)) if room > 0.0 else 0.0)
@@ -223,13 +258,24 @@ def make_run(
 ) -> Summary:
     """Write a whole run folder."""
     zone_map = four_way()
-    manifest = {"scenario": {"name": "four_way", "path": "four_way", "sha256": "ab" * 32}, "seed": seed, "planner": "first_come", "backend": "kinematic"}
+    manifest = {
+        "scenario": {"name": "four_way", "path": "four_way", "sha256": "ab" * 32},
+        "seed": seed,
+        "planner": "first_come",
+        "backend": "kinematic",
+    }
     log = RunLog.create(out, manifest, zone_map, mcap=mcap)
     sim_s = drive(log, demand(count, seed, headway_s, zone_map), interrupt_s=interrupt_s, lossy=lossy)
     if after is not None:
         after(log)
     timings = {"physics": 1.9, "control": 0.8, "planning": 0.5, "protocol": 0.7, "crypto": 1.1, "logging": 0.3}
     return log.finish(
-        status=0, interrupted=interrupt_s is not None, wall_s=5.4, sim_s=sim_s, timings=timings,
-        expectations={"contacts": 0, "finished": "all", "mean_delay_s_max": 8.0} if expectations is None else expectations,
-    )  # fmt: skip
+        status=0,
+        interrupted=interrupt_s is not None,
+        wall_s=5.4,
+        sim_s=sim_s,
+        timings=timings,
+        expectations={"contacts": 0, "finished": "all", "mean_delay_s_max": 8.0}
+        if expectations is None
+        else expectations,
+    )

@@ -30,9 +30,21 @@ pose = st.tuples(st.floats(-6, 6), st.floats(-6, 6), st.floats(-7, 7), st.floats
 
 def record(name: str, **changes: object) -> VehicleRecord:
     values: dict[str, object] = {
-        "id": name, "vehicle_class": "car", "length_m": 4.0, "width_m": 2.0, "wheelbase_m": 2.6, "rear_m": 1.0, "origin": "S",
-        "destination": "N", "path_id": "", "role": "honest", "arrival_s": 0.0, "departure_s": None, "free_flow_s": None, "delay_s": None,
-    }  # fmt: skip
+        "id": name,
+        "vehicle_class": "car",
+        "length_m": 4.0,
+        "width_m": 2.0,
+        "wheelbase_m": 2.6,
+        "rear_m": 1.0,
+        "origin": "S",
+        "destination": "N",
+        "path_id": "",
+        "role": "honest",
+        "arrival_s": 0.0,
+        "departure_s": None,
+        "free_flow_s": None,
+        "delay_s": None,
+    }
     return VehicleRecord(**(values | changes))  # type: ignore[arg-type]
 
 
@@ -52,12 +64,16 @@ def scene_of(tracks: dict[str, np.ndarray], vehicles: list[VehicleRecord], *path
     ]
     table = np.array(rows)
     zeros = np.zeros(len(table), dtype=np.int64)
-    trajectories = Trajectories(table[:, 0].copy(), table[:, 1].astype(np.int64), table[:, 2:].copy(), zeros, tuple(tracks), ("idle",))
+    trajectories = Trajectories(
+        table[:, 0].copy(), table[:, 1].astype(np.int64), table[:, 2:].copy(), zeros, tuple(tracks), ("idle",)
+    )
     drawn = DrawnMap("m", "0", (), (), {path.path_id: path for path in paths})
     return build_scene(trajectories, vehicles, drawn), drawn
 
 
-def run_analysis(scene: Scene, drawn: DrawnMap, decisions: tuple[Decision, ...] = (), **samples: list[float]) -> Analysis:
+def run_analysis(
+    scene: Scene, drawn: DrawnMap, decisions: tuple[Decision, ...] = (), **samples: list[float]
+) -> Analysis:
     return analyse(scene, drawn, decisions, counters={}, samples=samples, sim_s=10.0, wall_s=2.0)
 
 
@@ -68,14 +84,18 @@ def values_of(analysis: Analysis) -> dict[str, float | int | None]:
 def along(x0: float, y0: float, yaw: float, speed: float, seconds: float = 4.0) -> np.ndarray:
     t = np.arange(int(seconds * HERTZ) + 1) / HERTZ
     zero = np.zeros(len(t))
-    return np.column_stack([x0 + speed * t * math.cos(yaw), y0 + speed * t * math.sin(yaw), zero + yaw, zero + speed, zero])
+    return np.column_stack(
+        [x0 + speed * t * math.cos(yaw), y0 + speed * t * math.sin(yaw), zero + yaw, zero + speed, zero]
+    )
 
 
 @settings(max_examples=300, deadline=None)
 @given(a=pose, b=pose)
 def test_the_gap_of_two_rectangles_is_shapelys(a: tuple[float, ...], b: tuple[float, ...]) -> None:
     def polygon(p: tuple[float, ...]):
-        return affinity.translate(affinity.rotate(box(-p[3], -p[4], p[3], p[4]), p[2], (0, 0), use_radians=True), p[0], p[1])
+        return affinity.translate(
+            affinity.rotate(box(-p[3], -p[4], p[3], p[4]), p[2], (0, 0), use_radians=True), p[0], p[1]
+        )
 
     assert _metrics.rectangle_gap(*a, *b) == pytest.approx(polygon(a).distance(polygon(b)), abs=1e-9)
     assert _metrics.rectangle_gap(*a, *b) == pytest.approx(_metrics.rectangle_gap(*b, *a), abs=1e-9)
@@ -110,14 +130,34 @@ PASSING, STRIKING = along(3, 0, 0, 5), along(10, -10, math.pi / 2, 5)
 @pytest.mark.parametrize(
     ("a", "b", "roles", "by_honest"),
     [
-        pytest.param(PASSING, STRIKING, ("honest", "legacy"), False, id="a legacy car drives into the side of an honest one"),
-        pytest.param(PASSING, STRIKING, ("legacy", "honest"), True, id="an honest car drives into the side of a legacy one"),
-        pytest.param(along(0, 0, 0, 0), along(20, 0, math.pi, 6), ("honest", "legacy"), False, id="an honest car that stands is hit"),
-        pytest.param(along(0, 0, 0, 2), along(-15, 0, 0, 8), ("honest", "legacy"), False, id="an honest car is hit from behind"),
-        pytest.param(along(-15, 0, 0, 8), along(0, 0, 0, 2), ("honest", "honest"), True, id="one honest car hits another from behind"),
+        pytest.param(
+            PASSING, STRIKING, ("honest", "legacy"), False, id="a legacy car drives into the side of an honest one"
+        ),
+        pytest.param(
+            PASSING, STRIKING, ("legacy", "honest"), True, id="an honest car drives into the side of a legacy one"
+        ),
+        pytest.param(
+            along(0, 0, 0, 0),
+            along(20, 0, math.pi, 6),
+            ("honest", "legacy"),
+            False,
+            id="an honest car that stands is hit",
+        ),
+        pytest.param(
+            along(0, 0, 0, 2), along(-15, 0, 0, 8), ("honest", "legacy"), False, id="an honest car is hit from behind"
+        ),
+        pytest.param(
+            along(-15, 0, 0, 8),
+            along(0, 0, 0, 2),
+            ("honest", "honest"),
+            True,
+            id="one honest car hits another from behind",
+        ),
     ],
 )
-def test_a_contact_is_caused_by_an_honest_vehicle_that_moves_and_touches_with_its_front(a, b, roles, by_honest: bool) -> None:
+def test_a_contact_is_caused_by_an_honest_vehicle_that_moves_and_touches_with_its_front(
+    a, b, roles, by_honest: bool
+) -> None:
     scene, drawn = scene_of({"a": a, "b": b}, [record("a", role=roles[0]), record("b", role=roles[1])])
     analysis = run_analysis(scene, drawn)
     assert len(analysis.contacts) == 1 and analysis.contacts[0].by_honest is by_honest
@@ -126,7 +166,10 @@ def test_a_contact_is_caused_by_an_honest_vehicle_that_moves_and_touches_with_it
 
 def test_contact_records_of_the_world_count_once_per_pair() -> None:
     scene, drawn = scene_of({"a": along(0, 0, 0, 5), "b": along(0, 50, 0, 5)}, [record("a"), record("b")])
-    hits = tuple(Decision(k, 1_000 + k, "world", "contact", {"a": x, "b": y, "depth_m": 0.0}) for k, (x, y) in enumerate(["ab", "ba", "ab"]))
+    hits = tuple(
+        Decision(k, 1_000 + k, "world", "contact", {"a": x, "b": y, "depth_m": 0.0})
+        for k, (x, y) in enumerate(["ab", "ba", "ab"])
+    )
     assert values_of(run_analysis(scene, drawn, hits))["contacts"] == 1
 
 
@@ -134,7 +177,9 @@ def test_time_to_collision_is_gap_over_closing_speed() -> None:
     path = straight("p", (0.0, 0.0), 0.3)
     c, s = math.cos(0.3), math.sin(0.3)
     vehicles = [record("a", path_id="p"), record("b", path_id="p")]
-    scene, drawn = scene_of({"a": along(5 * c, 5 * s, 0.3, 12, 2), "b": along(65 * c, 65 * s, 0.3, 7, 2)}, vehicles, path)
+    scene, drawn = scene_of(
+        {"a": along(5 * c, 5 * s, 0.3, 12, 2), "b": along(65 * c, 65 * s, 0.3, 7, 2)}, vehicles, path
+    )
     # bumpers are 56 m apart and close at 5 m/s for 2 s: 46 m / 5 m/s at the end
     assert values_of(run_analysis(scene, drawn))["time_to_collision_s_min"] == pytest.approx(46 / 5, rel=1e-6)
 
@@ -165,7 +210,10 @@ def rss_state(rss, units, speed_mps: float):
     free.dimension.length, free.dimension.width = units.Distance(4.0), units.Distance(2.0)
     free.center_point.x, free.center_point.y = units.Distance(0.0), units.Distance(0.0)
     free.speed_range.minimum = free.speed_range.maximum = units.Speed(speed_mps)
-    lane.distance_to_enter_intersection, lane.distance_to_leave_intersection = units.Distance(10.0), units.Distance(20.0)
+    lane.distance_to_enter_intersection, lane.distance_to_leave_intersection = (
+        units.Distance(10.0),
+        units.Distance(20.0),
+    )
     lane.velocity.speed_lon_min = lane.velocity.speed_lon_max = units.Speed(speed_mps)
     lane.velocity.speed_lat_min = lane.velocity.speed_lat_max = units.Speed(0.0)
     return state
@@ -246,14 +294,18 @@ def test_stops_waits_jerk_and_energy_of_a_stop_and_go() -> None:
     assert values["jerk_mps3_max"] == pytest.approx(10.0)
     i = np.arange(1, len(speed))
     power = speed[i] * (accel[i] + 0.0981 + 0.5 * 1.2 * 0.7 / 1500 * speed[i] ** 2)
-    assert values["energy_kj_per_km"] == pytest.approx(1500 * np.maximum(0, power).sum() * dt / (track[-1, 0] - track[0, 0]), rel=1e-6)
+    assert values["energy_kj_per_km"] == pytest.approx(
+        1500 * np.maximum(0, power).sum() * dt / (track[-1, 0] - track[0, 0]), rel=1e-6
+    )
 
 
 def test_traffic_metrics_count_the_finished_only() -> None:
     vehicles = [
-        record("a", origin="N", departure_s=20.0, free_flow_s=10.0, delay_s=4.0), record("b", origin="S", departure_s=30.0, free_flow_s=10.0, delay_s=8.0),
-        record("c", origin="S", departure_s=36.0, delay_s=None), record("d", origin="E"),
-    ]  # fmt: skip
+        record("a", origin="N", departure_s=20.0, free_flow_s=10.0, delay_s=4.0),
+        record("b", origin="S", departure_s=30.0, free_flow_s=10.0, delay_s=8.0),
+        record("c", origin="S", departure_s=36.0, delay_s=None),
+        record("d", origin="E"),
+    ]
     scene, drawn = scene_of({name: along(0, 20 * k, 0, 5) for k, name in enumerate("abcd")}, vehicles)
     values = values_of(run_analysis(scene, drawn))
     assert (values["vehicles"], values["finished"], values["unfinished"], values["finished_share"]) == (4, 3, 1, 0.75)
@@ -272,10 +324,13 @@ def test_jain_is_one_for_even_shares_and_one_nth_for_one_taker() -> None:
 def test_agreement_latency_comes_from_samples_or_from_the_log() -> None:
     scene, drawn = scene_of({"a": along(0, 0, 0, 5)}, [record("a")])
     log = (
-        Decision(0, 100, "a", "proposal", {"proposal": "x"}), Decision(1, 130, "b", "vote", {"proposal": "x"}),
-        Decision(2, 250, "b", "commit", {"proposal": "x"}), Decision(3, 900, "a", "commit", {"proposal": "x"}),
-        Decision(4, 950, "a", "refusal", {}), Decision(5, 960, "a", "fallback", {}),
-    )  # fmt: skip
+        Decision(0, 100, "a", "proposal", {"proposal": "x"}),
+        Decision(1, 130, "b", "vote", {"proposal": "x"}),
+        Decision(2, 250, "b", "commit", {"proposal": "x"}),
+        Decision(3, 900, "a", "commit", {"proposal": "x"}),
+        Decision(4, 950, "a", "refusal", {}),
+        Decision(5, 960, "a", "fallback", {}),
+    )
     values = values_of(run_analysis(scene, drawn, log))
     assert values["agreement_latency_s_p50"] == pytest.approx(0.15)
     assert (values["commits"], values["refusals"], values["fallbacks"], values["breaches"]) == (2, 1, 1, 0)
@@ -295,8 +350,22 @@ def metric(name: str, value: float | int | None) -> Metric:
 
 
 def test_expectations_are_bounds_equalities_or_all() -> None:
-    metrics = [metric("contacts", 0), metric("mean_delay_s", 5.2), metric("gap_m_min", 0.4), metric("finished", 7), metric("vehicles", 8), metric("jain", 0.96)]
-    bounds = {"contacts": 0, "mean_delay_s_max": 5, "gap_m_min": 0.3, "finished": "all", "jain_min": 0.95, "finished_max": "all"}
+    metrics = [
+        metric("contacts", 0),
+        metric("mean_delay_s", 5.2),
+        metric("gap_m_min", 0.4),
+        metric("finished", 7),
+        metric("vehicles", 8),
+        metric("jain", 0.96),
+    ]
+    bounds = {
+        "contacts": 0,
+        "mean_delay_s_max": 5,
+        "gap_m_min": 0.3,
+        "finished": "all",
+        "jain_min": 0.95,
+        "finished_max": "all",
+    }
     checks = check_expectations(metrics, bounds)
     assert [check.met for check in checks] == [True, False, True, False, True, True]
     assert checks[1].text == "mean_delay_s is 5.2 s, expected <= 5"
@@ -304,7 +373,9 @@ def test_expectations_are_bounds_equalities_or_all() -> None:
 
 
 def test_nothing_measured_fails_unless_it_means_that_nothing_happened() -> None:
-    checks = check_expectations([metric("gap_m_min", None), metric("mean_delay_s", None)], {"gap_m_min": 0.5, "mean_delay_s_max": 5})
+    checks = check_expectations(
+        [metric("gap_m_min", None), metric("mean_delay_s", None)], {"gap_m_min": 0.5, "mean_delay_s_max": 5}
+    )
     assert [(check.met, "not measured" in check.text) for check in checks] == [(True, True), (False, True)]
 
 
@@ -313,7 +384,14 @@ def test_an_unknown_expectation_is_refused_with_the_known_ones() -> None:
         validate_expectations(["contcats"], source="s.yaml")
     with pytest.raises(ConfigError, match="neither a number nor 'all'"):
         check_expectations([metric("finished", 1)], {"finished": "most"})
-    assert {"contacts", "finished_share_min", "delay_s_max", "gap_m_min", "jain_min", "p95_delay_s_max"} <= EXPECTATION_NAMES
+    assert {
+        "contacts",
+        "finished_share_min",
+        "delay_s_max",
+        "gap_m_min",
+        "jain_min",
+        "p95_delay_s_max",
+    } <= EXPECTATION_NAMES
 
 
 def test_the_reference_explains_every_definition() -> None:

@@ -6,6 +6,7 @@ import hashlib
 import json
 import math
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -26,14 +27,31 @@ from tests.sim.synthetic_run import LENGTH_M, REAR_M, WHEELBASE_M, WIDTH_M, four
 
 def info(name: str, **changes: object) -> VehicleInfo:
     values: dict[str, object] = {
-        "vehicle_id": name, "vehicle_class": "car", "length_m": LENGTH_M, "width_m": WIDTH_M, "wheelbase_m": WHEELBASE_M, "rear_m": REAR_M,
-        "origin": "S", "destination": "N", "path_id": "S-N", "role": "honest", "arrival_s": 1.0, "free_flow_s": 12.0,
-    }  # fmt: skip
+        "vehicle_id": name,
+        "vehicle_class": "car",
+        "length_m": LENGTH_M,
+        "width_m": WIDTH_M,
+        "wheelbase_m": WHEELBASE_M,
+        "rear_m": REAR_M,
+        "origin": "S",
+        "destination": "N",
+        "path_id": "S-N",
+        "role": "honest",
+        "arrival_s": 1.0,
+        "free_flow_s": 12.0,
+    }
     return VehicleInfo(**(values | changes))  # type: ignore[arg-type]
 
 
 def finish(log: RunLog, **changes: object):
-    values: dict[str, object] = {"status": 0, "interrupted": False, "wall_s": 1.0, "sim_s": 2.0, "timings": {}, "expectations": {}}
+    values: dict[str, object] = {
+        "status": 0,
+        "interrupted": False,
+        "wall_s": 1.0,
+        "sim_s": 2.0,
+        "timings": {},
+        "expectations": {},
+    }
     return log.finish(**(values | changes))  # type: ignore[arg-type]
 
 
@@ -76,12 +94,16 @@ def test_rows_survive_many_row_groups_and_changing_vehicles(tmp_path: Path) -> N
         state = rng.normal(size=(len(present), 6))
         phases = [("idle", "committed")[int(rng.integers(2))] for _ in present]
         log.truth(k * 0.05, present, state, phases)
-        expected += [(round(k * 0.05, 6), n, tuple(s), p) for n, s, p in zip(present, state.tolist(), phases, strict=True)]
+        expected += [
+            (round(k * 0.05, 6), n, tuple(s), p) for n, s, p in zip(present, state.tolist(), phases, strict=True)
+        ]
     finish(log)
     got = read_trajectories(tmp_path / "r")
     rows = [
         (t, got.vehicle_ids[v], tuple(s), got.phase_names[p])
-        for t, v, s, p in zip(got.t_s.tolist(), got.vehicle.tolist(), got.state.tolist(), got.phase.tolist(), strict=True)
+        for t, v, s, p in zip(
+            got.t_s.tolist(), got.vehicle.tolist(), got.state.tolist(), got.phase.tolist(), strict=True
+        )
     ]
     assert rows == expected
 
@@ -97,13 +119,18 @@ def test_rows_of_a_vehicle_that_was_never_announced_are_refused(tmp_path: Path) 
 
 
 def test_the_same_run_twice_gives_the_same_bytes_under_another_hash_seed(tmp_path: Path) -> None:
-    code = "import sys; from pathlib import Path; from tests.sim.synthetic_run import make_run; make_run(Path(sys.argv[1]), count=3)"
+    code = "import sys, pathlib, tests.sim.synthetic_run as s; s.make_run(pathlib.Path(sys.argv[1]), count=3)"
     digests = []
     for seed in ("1", "2"):
         out = tmp_path / seed
         env = {**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": str(Path(__file__).parents[2])}
         subprocess.run([sys.executable, "-c", code, str(out)], env=env, check=True)
-        digests.append([hashlib.sha256((out / name).read_bytes()).hexdigest() for name in ("decisions.jsonl", "trajectories.parquet", "run.mcap")])
+        digests.append(
+            [
+                hashlib.sha256((out / name).read_bytes()).hexdigest()
+                for name in ("decisions.jsonl", "trajectories.parquet", "run.mcap")
+            ]
+        )
     assert digests[0] == digests[1]
 
 
@@ -137,19 +164,30 @@ def test_a_folder_of_an_earlier_run_is_replaced_and_a_foreign_one_refused(tmp_pa
         RunLog.create(foreign / "cat.jpg", {}, four_way())
 
 
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from sim.records import RunLog
+from tests.sim.synthetic_run import four_way
+log = RunLog.create(Path(sys.argv[1]), {"seed": 1}, four_way(), mcap=False)
+for k in range(100):
+    log.decision(k * 50, "a", "vote", {"k": k})
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
 def test_a_killed_run_leaves_decisions_that_can_be_read(tmp_path: Path) -> None:
-    log = RunLog.create(tmp_path / "r", {"seed": 1}, four_way(), mcap=False)
-    for k in range(100):
-        log.decision(k * 50, "a", "vote", {"accept": True, "k": k})
-    path = tmp_path / "r" / "decisions.jsonl"
-    path.write_bytes(path.read_bytes() + b'{"detail":{"torn')  # what a kill in the middle of a write leaves
-    records = list(read_decisions(tmp_path / "r"))
-    assert records[-1].time_ms >= 3_900  # at most one simulated second is lost
-    assert check_chain(tmp_path / "r").bad_line is None
+    out = tmp_path / "r"
+    env = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    killed = subprocess.run([sys.executable, "-c", KILLED, str(out)], env=env, check=False)
+    assert killed.returncode == -signal.SIGKILL
+    path = out / "decisions.jsonl"
+    path.write_bytes(path.read_bytes() + b'{"detail":{"torn')  # as if a write had been cut
+    assert list(read_decisions(out))[-1].time_ms >= 3_900  # at most one simulated second is lost
+    assert check_chain(out).bad_line is None
     with pytest.raises(ConfigError, match="killed before"):
-        run_folder.RunFolder.load(tmp_path / "r")
-    path.write_bytes(b"")
-    finish(log)  # only closes the files of the process that this test stands for
+        run_folder.RunFolder.load(out)
+    finish(RunLog.create(out, {"seed": 2}, four_way(), mcap=False))  # its folder may be used again
 
 
 def test_an_interrupted_run_is_whole_and_says_so(tmp_path: Path) -> None:
@@ -181,15 +219,26 @@ def test_the_hash_chain_shows_where_a_log_was_altered(tmp_path: Path, change, re
 
 
 VALUES = st.recursive(
-    st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.floats(width=32) | st.text(max_size=8) | st.binary(max_size=4),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3) | st.frozensets(st.text(max_size=3), max_size=3),
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**53), 2**53)
+    | st.floats(width=32)
+    | st.text(max_size=8)
+    | st.binary(max_size=4),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.text(max_size=4), inner, max_size=3)
+        | st.frozensets(st.text(max_size=3), max_size=3)
+    ),
     max_leaves=8,
 )
 
 
 @settings(max_examples=60, deadline=None)
 @given(detail=st.dictionaries(st.text(max_size=6), VALUES, max_size=4))
-def test_any_detail_gives_a_chain_that_holds_and_reads_back(tmp_path_factory: pytest.TempPathFactory, detail: dict[str, object]) -> None:
+def test_any_detail_gives_a_chain_that_holds_and_reads_back(
+    tmp_path_factory: pytest.TempPathFactory, detail: dict[str, object]
+) -> None:
     folder = tmp_path_factory.mktemp("chain")
     log = DecisionLog(folder)
     log.append(1, "nöde", "kind", detail)
@@ -229,8 +278,14 @@ def test_mcap_messages_decode_to_what_was_logged(tmp_path: Path) -> None:
     assert odom.twist.twist.linear.x == 8.0
     assert odom.twist.twist.angular.z == pytest.approx(8.0 * math.tan(0.1) / WHEELBASE_M)
     path = found["/car_1/committed_path"][0][1]
-    assert [(p.header.frame_id, p.pose.position.x, p.pose.position.y) for p in path.poses] == [("map", 0, 0), ("map", 1, 1), ("map", 1, 2)]
-    assert 2 * math.atan2(path.poses[0].pose.orientation.z, path.poses[0].pose.orientation.w) == pytest.approx(math.pi / 4)
+    assert [(p.header.frame_id, p.pose.position.x, p.pose.position.y) for p in path.poses] == [
+        ("map", 0, 0),
+        ("map", 1, 1),
+        ("map", 1, 2),
+    ]
+    assert 2 * math.atan2(path.poses[0].pose.orientation.z, path.poses[0].pose.orientation.w) == pytest.approx(
+        math.pi / 4
+    )
     box, label = found["/fleet/markers"][2][1].markers[2:4]
     assert (box.ns, box.id, box.type, box.scale.x, box.scale.y) == ("vehicles", 1, 1, LENGTH_M, 2.0)
     assert box.pose.position.x == pytest.approx(3.0 + (LENGTH_M / 2 - REAR_M) * math.cos(-2.5))

@@ -30,7 +30,9 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def embedded(page: Path) -> dict:
-    return json.loads(re.search(r'<script id="data" type="application/json">(.*?)</script>', page.read_text(), re.DOTALL)[1])
+    return json.loads(
+        re.search(r'<script id="data" type="application/json">(.*?)</script>', page.read_text(), re.DOTALL)[1]
+    )
 
 
 def int16(text: str) -> np.ndarray:
@@ -70,14 +72,25 @@ def test_the_replay_is_the_trajectory_log(run: Path) -> None:
 
 def test_agreements_join_proposal_votes_certificate_and_commits() -> None:
     log = [
-        ("a", "proposal", 100, {"proposal": "x", "members": ["a", "b"], "batch": ["a"]}), ("a", "vote", 100, {"proposal": "x"}),
-        ("b", "vote", 150, {"proposal": "x"}), ("a", "certificate", 160, {"proposal": "x"}), ("b", "certificate", 190, {"proposal": "x"}),
-        ("a", "commit", 160, {"proposal": "x"}), ("b", "proposal", 300, {"proposal": "y", "members": ["b"]}),
-        ("a", "refusal", 330, {"proposal": "y", "reasons": ["start:b"]}), ("b", "abort", 340, {"proposal": "y", "why": "refused_by:a"}),
+        ("a", "proposal", 100, {"proposal": "x", "members": ["a", "b"], "batch": ["a"]}),
+        ("a", "vote", 100, {"proposal": "x"}),
+        ("b", "vote", 150, {"proposal": "x"}),
+        ("a", "certificate", 160, {"proposal": "x"}),
+        ("b", "certificate", 190, {"proposal": "x"}),
+        ("a", "commit", 160, {"proposal": "x"}),
+        ("b", "proposal", 300, {"proposal": "y", "members": ["b"]}),
+        ("a", "refusal", 330, {"proposal": "y", "reasons": ["start:b"]}),
+        ("b", "abort", 340, {"proposal": "y", "why": "refused_by:a"}),
         ("c", "vote", 400, {"proposal": "never seen"}),
-    ]  # fmt: skip
-    first, second = report_data.agreement_list([Decision(i, t, node, kind, detail) for i, (node, kind, t, detail) in enumerate(log)])
-    assert first["votes"] == [[100, "a", True], [150, "b", True]] and first["cert"] == 160 and first["commits"] == [[160, "a"]]
+    ]
+    first, second = report_data.agreement_list(
+        [Decision(i, t, node, kind, detail) for i, (node, kind, t, detail) in enumerate(log)]
+    )
+    assert (
+        first["votes"] == [[100, "a", True], [150, "b", True]]
+        and first["cert"] == 160
+        and first["commits"] == [[160, "a"]]
+    )
     assert (second["votes"], second["cert"], second["aborts"]) == ([[330, "a", False]], None, [[340, "b"]])
     assert second["why"] == "a: start:b"
 
@@ -90,7 +103,9 @@ def test_the_panels_say_what_the_log_says(run: Path) -> None:
     assert data["harm"]["longest"][0][1] == pytest.approx(metrics["wait_s_max"], abs=0.01)
     assert sum(a["n"] for a in data["harm"]["approaches"]) == 8
     delays = {vehicle["id"]: vehicle["delay"] for vehicle in data["vehicles"]}
-    assert data["harm"]["waited"] and all(row["s"] == pytest.approx(delays[row["who"]], abs=0.01) for row in data["harm"]["waited"])
+    assert data["harm"]["waited"] and all(
+        row["s"] == pytest.approx(delays[row["who"]], abs=0.01) for row in data["harm"]["waited"]
+    )
 
 
 def test_a_page_is_rebuilt_from_the_files_alone(run: Path, tmp_path: Path) -> None:
