@@ -101,10 +101,10 @@ class CommandGate:
         What must be at the actuators now.
     """
 
-    def __init__(self, vehicle: Vehicle) -> None:
+    def __init__(self, vehicle: Vehicle, steer_rad: float = 0.0) -> None:
         self.vehicle = vehicle
         self.lifecycle = Lifecycle.UNCONFIGURED
-        self.driven = Applied(0.0, -comfort_mps2(vehicle), ("unconfigured",))
+        self.driven = Applied(steer_rad, -comfort_mps2(vehicle), ("unconfigured",))
         self._accepted_ns: int | None = None
         """When the last valid command came, or when waiting for the first one began."""
         self._sent_ns: int | None = None

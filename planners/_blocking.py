@@ -89,8 +89,8 @@ def constraints(free, start_step, n0, v_max, margin, con_t, con_u):  # type: ign
     return count
 
 
-@kernel((_I2, _F1, _I1, _F1, _F2, _I1, _F1, _F1, types.int64, types.float64, _F2_OUT, _F1_OUT))
-def lower(items, steps, state, hi, rows, pad, gap, braking, n0, margin, work, free):  # type: ignore[no-untyped-def]
+@kernel((_I2, _F1, _I1, _F1, _F2, _I1, _F1, _I1, _F1, _F1, types.int64, types.float64, _F2_OUT, _F1_OUT))
+def lower(items, steps, state, hi, rows, pad, gap, no_pad, no_gap, braking, n0, margin, work, free):  # type: ignore[no-untyped-def]
     """Fill ``free`` [instant] with the barrier of all items with state 1; the first cell that is hopeless, or -1.
 
     On shared lanes buffers that ``braking`` [instant] (positions when braking at once) cannot keep are
@@ -108,7 +108,7 @@ def lower(items, steps, state, hi, rows, pad, gap, braking, n0, margin, work, fr
         hard = work[0]
         for n in range(last + 1):
             hard[n] = math.inf
-        barrier(items, steps, state, hi, rows, pad * 0, gap * 0.0, 1, n0, hard)
+        barrier(items, steps, state, hi, rows, no_pad, no_gap, 1, n0, hard)
         for n in range(late, last):
             if braking[n + 1] + margin > free[n]:
                 if braking[n + 1] > hard[n] + 1e-9:

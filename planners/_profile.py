@@ -302,8 +302,8 @@ def earliest(drive, sec_s, sec_w, con_t, con_u, count, s_ref, work, knots, out):
 def gentle(drive, sec_s, sec_w, con_t, con_u, count, wish, work, knots, shape):  # type: ignore[no-untyped-def]
     """Find the mildest way to yield that reaches ``wish[0]`` (s) by ``wish[1]`` (t).
 
-    Rolling slowly comes first, with as little braking as that allows; where that would be slower than ``wish[2]``, driving on and standing as
-    far ahead as possible. ``shape`` becomes v_low, stand, tau and
+    Rolling slowly comes first, with as little braking as that allows; where that would be slower than
+    ``wish[2]``, driving on and standing as far ahead as possible. ``shape`` becomes v_low, stand, tau and
     the braking used. Returns 1 if there is such a way, else 0.
     """
     yp, gp = work[:3], work[3:]

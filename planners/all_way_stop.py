@@ -13,7 +13,7 @@ from planners.blocking import AFTER, UNDECIDED
 from planners.first_come import FirstCome
 from planners.interface import Refusal, Request
 from planners.profile import size_scale
-from planners.sequential import Task
+from planners.tasks import Task
 from planners.timed_path import TimedPath
 
 DWELL_MS = 500

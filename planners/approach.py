@@ -14,13 +14,12 @@ import numpy as np
 from planners._profile import Drive
 from planners.blocking import AFTER, UNDECIDED, Blocking, Obstacle, margin_m
 from planners.interface import Body, Commitment
-from planners.profile import Start, integer_plan, profile_knots, size_scale
-from planners.sequential import AIM_SHORT_M, Sequential, Task
+from planners.profile import Start, profile_knots, size_scale
+from planners.rounding import integer_plan
+from planners.tasks import AIM_SHORT_M, EASE, Task, Tasks
 from planners.timed_path import TimedPath
 from planners.zone_map import Floats
 
-COMFORT = 0.6
-"""Share of the braking limit that is used where there is room."""
 _LOSS_S = 0.3
 """What a milder way to keep behind the leader may cost at the line."""
 _STAY_M = 0.05
@@ -28,7 +27,7 @@ _STAY_M = 0.05
 
 
 def approach_plan(
-    sequential: Sequential,
+    sequential: Tasks,
     body: Body,
     path_id: str,
     state: tuple[float, float],
@@ -53,10 +52,10 @@ def approach_plan(
     sequential.keep(grid)
     if knots is None:
         return TimedPath(body.vehicle, path_id, now_ms, round(start.s_m * 1000.0), 0, ((1000, 0),))
-    return integer_plan(body.vehicle, path, None, start, knots, body)
+    return integer_plan(body, path, None, start, knots)
 
 
-def _driving(sequential: Sequential, task: Task) -> Floats | None:
+def _driving(sequential: Tasks, task: Task) -> Floats | None:
     """The profile of the mildest braking that keeps all limits, else of the hardest; None to stand still."""
     standing = task.start.v_umps == 0
     free = np.full(task.grid.rows.shape[1], math.inf)
@@ -84,5 +83,5 @@ def _comfortable(drive: Drive) -> Drive:
     """Brake no harder than comfort asks for, or than it takes to stand in time."""
     room = drive.stop - drive.s
     needed = 0.5 * drive.v * drive.v / room if room > 0.0 else drive.brake
-    share = min(drive.brake, max(COMFORT * drive.brake, needed))
-    return drive._replace(ease=COMFORT * drive.brake, slope=share)
+    share = min(drive.brake, max(EASE * drive.brake, needed))
+    return drive._replace(ease=EASE * drive.brake, slope=share)

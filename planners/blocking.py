@@ -30,6 +30,8 @@ STANDSTILL_M = 1.0
 """Kept between standing vehicles of a lane in addition to both error budgets; model cars in proportion."""
 
 Ints = npt.NDArray[np.int64]
+Set = tuple[int, int, int, int, float]
+"""A conflict set as offset, first bin, bin count, kind, step_m."""
 CROSSING, HEADWAY = 0, 1
 UNDECIDED, AFTER, BEFORE = 0, 1, 2
 
@@ -58,15 +60,15 @@ class TableStore:
 
     def __init__(self, conflicts: Conflicts) -> None:
         self._conflicts = conflicts
-        self._known: dict[tuple[str, int, str, int], list[tuple[int, int, int, int, float]]] = {}
+        self._known: dict[tuple[str, int, str, int], list[Set]] = {}
         self._outlines: dict[object, int] = {}
         self._parts: list[tuple[Floats, Floats]] = []
         self._size = 0
         self.lo: Floats = np.zeros(0)
         self.hi: Floats = np.zeros(0)
 
-    def between(self, path_i: str, body_i: Body, outline_i: int, other: Obstacle) -> list[tuple[int, int, int, int, float]]:
-        """Conflict sets of the pair as (offset, first bin, bin count, kind, step_m)."""
+    def between(self, path_i: str, body_i: Body, outline_i: int, other: Obstacle) -> list[Set]:
+        """Conflict sets between a body on ``path_i`` and ``other``."""
         if other.outline < 0:
             other.outline = self.outline(other.body)
         key = (path_i, outline_i, other.plan.path_id, other.outline)
@@ -182,7 +184,7 @@ class Blocking:
         """
         late = _blocking.lower(
             self.items, self.steps, self.state, self._tables.hi, self._grid.rows, self.soft_pad, self.soft_gap,
-            braking, cell, margin_m(self._body), self._grid.work, free,
+            self.hard_pad, self.hard_gap, braking, cell, margin_m(self._body), self._grid.work, free,
         )  # fmt: skip
         return bool(late < 0)
 

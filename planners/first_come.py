@@ -15,7 +15,8 @@ from planners.approach import approach_plan
 from planners.blocking import Obstacle
 from planners.interface import Body, Commitment, Conflicts, JointPlan, Refusal, Request
 from planners.profile import start_at
-from planners.sequential import Sequential, Task
+from planners.sequential import Sequential
+from planners.tasks import Task
 from planners.timed_path import TimedPath
 from planners.zone_map import ZoneMap
 

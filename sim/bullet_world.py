@@ -87,19 +87,24 @@ class BulletWorld:
         self._slot_of_body[ground] = _GROUND
         self._rebuild()
 
-    def add(self, vehicle: Vehicle, x_m: float, y_m: float, yaw_rad: float, speed_mps: float) -> int:
+    def add(
+        self, vehicle: Vehicle, x_m: float, y_m: float, yaw_rad: float, speed_mps: float, steer_rad: float = 0.0
+    ) -> int:
         check_start(x_m, y_m, yaw_rad, speed_mps)
         self._save_actuators()
         slot = lowest_free(self._cars)
-        body_id = self._create(vehicle, x_m, y_m, yaw_rad, speed_mps)
-        start = [x_m, y_m, math.remainder(yaw_rad, 2.0 * math.pi), speed_mps, 0.0, 0.0]
-        self._cars[slot] = _Car(body_id, physics_row(vehicle), [0.0, 0.0], start)
-        self._commands[slot] = (0.0, 0.0)
+        turning_radps = speed_mps * math.tan(steer_rad) / vehicle.body.wheelbase_m
+        body_id = self._create(vehicle, x_m, y_m, yaw_rad, speed_mps, turning_radps)
+        start = [x_m, y_m, math.remainder(yaw_rad, 2.0 * math.pi), speed_mps, 0.0, steer_rad]
+        self._cars[slot] = _Car(body_id, physics_row(vehicle), [steer_rad, 0.0], start)
+        self._commands[slot] = (steer_rad, 0.0)
         self._slot_of_body[body_id] = slot
         self._rebuild()
         return slot
 
-    def _create(self, vehicle: Vehicle, x_m: float, y_m: float, yaw_rad: float, speed_mps: float) -> int:
+    def _create(
+        self, vehicle: Vehicle, x_m: float, y_m: float, yaw_rad: float, speed_mps: float, turning_radps: float
+    ) -> int:
         """A box whose frame is the centre of mass, midway between the axles; its outline is the file's."""
         p, client, body = self._p, self._client, vehicle.body
         height, clearance = com_height_m(vehicle), clearance_m(vehicle)
@@ -126,7 +131,9 @@ class BulletWorld:
             angularDamping=0.0, restitution=0.0, lateralFriction=0.5,
             activationState=p.ACTIVATION_STATE_DISABLE_SLEEPING, physicsClientId=client,
         )  # fmt: skip
-        p.resetBaseVelocity(body_id, [speed_mps * cos_yaw, speed_mps * sin_yaw, 0.0], [0.0] * 3, physicsClientId=client)
+        across = ahead * turning_radps
+        velocity = [speed_mps * cos_yaw - across * sin_yaw, speed_mps * sin_yaw + across * cos_yaw, 0.0]
+        p.resetBaseVelocity(body_id, velocity, [0.0, 0.0, turning_radps], physicsClientId=client)
         return body_id
 
     def remove(self, slot: int) -> None:

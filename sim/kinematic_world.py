@@ -35,12 +35,14 @@ class KinematicWorld:
         self._state, self._accel = np.zeros((0, 6)), np.zeros(0)
         self._rebuild()
 
-    def add(self, vehicle: Vehicle, x_m: float, y_m: float, yaw_rad: float, speed_mps: float) -> int:
+    def add(
+        self, vehicle: Vehicle, x_m: float, y_m: float, yaw_rad: float, speed_mps: float, steer_rad: float = 0.0
+    ) -> int:
         check_start(x_m, y_m, yaw_rad, speed_mps)
         slot = lowest_free(self._bodies)
         self._bodies[slot] = kinematic_row(vehicle)
-        self._commands[slot] = (0.0, 0.0)
-        self._rebuild((x_m, y_m, math.remainder(yaw_rad, 2.0 * math.pi), speed_mps, 0.0, 0.0))
+        self._commands[slot] = (steer_rad, 0.0)
+        self._rebuild((x_m, y_m, math.remainder(yaw_rad, 2.0 * math.pi), speed_mps, 0.0, steer_rad))
         return slot
 
     def remove(self, slot: int) -> None:

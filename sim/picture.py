@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -15,6 +16,7 @@ from sim.trajectory_log import read_trajectories
 _TRAIL_S = 2.5
 _MARGIN_M = 32.0
 _DPI = 150
+_WIDTH_IN = 9.0
 
 
 def picture(run_dir: Path, out_png: Path, *, time_s: float | None = None) -> Path:
@@ -26,7 +28,7 @@ def picture(run_dir: Path, out_png: Path, *, time_s: float | None = None) -> Pat
         ``run_dir`` is not the folder of a finished run, or nothing moved in it.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.collections import LineCollection, PolyCollection
+    from matplotlib.collections import PolyCollection
     from matplotlib.figure import Figure
 
     folder = RunFolder.load(run_dir)
@@ -39,7 +41,7 @@ def picture(run_dir: Path, out_png: Path, *, time_s: float | None = None) -> Pat
     k = _busiest(scene, low, high) if time_s is None else int(np.argmin(np.abs(scene.t_s[scene.first[:-1]] - time_s)))
     now = range(int(scene.first[k]), int(scene.first[k + 1]))
 
-    figure = Figure(figsize=(9.0, 9.0 * float((high - low)[1] / (high - low)[0])), facecolor="#14171c")
+    figure = Figure(figsize=(_WIDTH_IN, _WIDTH_IN * float((high - low)[1] / (high - low)[0])), facecolor="#14171c")
     FigureCanvasAgg(figure)
     axes = figure.add_axes((0.0, 0.0, 1.0, 1.0))
     axes.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]), aspect="equal", facecolor="#14171c")
@@ -60,27 +62,7 @@ def picture(run_dir: Path, out_png: Path, *, time_s: float | None = None) -> Pat
             linewidth=1.0,
         )
     )
-    seen: dict[str, str] = {}
-    for row in now:
-        name = scene.phase_names[int(scene.phase[row])]
-        key, colour = phase_class(name)
-        seen.setdefault(key, colour)
-        trail = _trail(scene, row)
-        fade = np.linspace(0.0, 0.75, max(1, len(trail) - 1))
-        colours = [(*rgba_of(name)[:3], float(alpha)) for alpha in fade]
-        width = 0.55 * 2.0 * float(scene.half[scene.vehicle[row], 1]) * 72.0 * 9.0 / float((high - low)[0])
-        axes.add_collection(
-            LineCollection(np.stack([trail[:-1], trail[1:]], axis=1), colors=colours, linewidths=width, capstyle="butt")
-        )
-        axes.add_collection(
-            PolyCollection([_outline(scene, row)], facecolor=colour, edgecolor="white", linewidth=0.9, zorder=3)
-        )
-        x, y = scene.state[row, :2]
-        if low[0] < x < high[0] and low[1] < y < high[1]:
-            label = scene.vehicles[scene.vehicle[row]].id
-            upright = abs(np.sin(scene.state[row, 2])) > 0.7
-            at, side = ((0.75 * width + 10, -3), "left") if upright else ((0, 0.75 * width + 8), "center")
-            axes.annotate(label, (x, y), at, textcoords="offset points", ha=side, color="white", fontsize=9, zorder=4)
+    seen = _draw_vehicles(axes, scene, now, (low, high))
     for n, (key, colour) in enumerate(sorted(seen.items())):
         axes.text(0.02, 0.03 + 0.03 * n, f"\u25a0 {key}", color=colour, transform=axes.transAxes, fontsize=11)
     axes.text(
@@ -88,6 +70,31 @@ def picture(run_dir: Path, out_png: Path, *, time_s: float | None = None) -> Pat
     )
     figure.savefig(out_png, dpi=_DPI, facecolor=figure.get_facecolor(), metadata={"Software": None})
     return out_png
+
+
+def _draw_vehicles(axes: Any, scene: Scene, rows: range, view: tuple[np.ndarray, np.ndarray]) -> dict[str, str]:
+    """Boxes, trails and labels; returns the phases drawn and their colours."""
+    from matplotlib.collections import LineCollection, PolyCollection
+
+    low, high = view
+    seen: dict[str, str] = {}
+    for row in rows:
+        name = scene.phase_names[int(scene.phase[row])]
+        key, colour = phase_class(name)
+        seen.setdefault(key, colour)
+        trail = _trail(scene, row)
+        colours = [(*rgba_of(name)[:3], float(alpha)) for alpha in np.linspace(0.0, 0.75, len(trail) - 1)]
+        width = 1.1 * float(scene.half[scene.vehicle[row], 1]) * 72.0 * _WIDTH_IN / float((high - low)[0])
+        pieces = list(np.stack([trail[:-1], trail[1:]], axis=1))
+        axes.add_collection(LineCollection(pieces, colors=colours, linewidths=width, capstyle="butt"))
+        axes.add_collection(PolyCollection([_outline(scene, row)], fc=colour, ec="white", linewidth=0.9, zorder=3))
+        x, y = scene.state[row, :2]
+        if low[0] < x < high[0] and low[1] < y < high[1]:
+            label = scene.vehicles[scene.vehicle[row]].id
+            upright = abs(np.sin(scene.state[row, 2])) > 0.7
+            at, side = ((0.75 * width + 10, -3), "left") if upright else ((0, 0.75 * width + 8), "center")
+            axes.annotate(label, (x, y), at, textcoords="offset points", ha=side, color="white", fontsize=9, zorder=4)
+    return seen
 
 
 def _busiest(scene: Scene, low: np.ndarray, high: np.ndarray) -> int:

@@ -34,7 +34,7 @@ from sim.progress import Progress
 from sim.records import RunLog, Summary, VehicleInfo
 from sim.scenario import Scenario
 from sim.solo import free_flow_s, movement_of
-from sim.stage import Actor, Stage, build_stage
+from sim.stage import Actor, Stage, build_stage, start_steer_rad
 from sim.vehicle_backend import SensorSuite, SimVehicle
 from sim.world import Contact, World
 
@@ -225,7 +225,8 @@ class Run:
         for actor, speed_mps in self._entrance.admit(self.now_ms, self._cars_now()):
             path = self._stage.zone_map.paths[actor.path_id]
             x, y, yaw = pose_at(path, actor.start_s_m)
-            slot = self._world.add(actor.vehicle, x, y, yaw, speed_mps)
+            steer = start_steer_rad(actor, path)
+            slot = self._world.add(actor.vehicle, x, y, yaw, speed_mps, steer)
             self._suite.attach(slot, actor.vehicle)
             self._announce(actor)
             self._by_slot[slot] = actor.vehicle_id
@@ -235,7 +236,7 @@ class Run:
                 car.legacy = LegacyCar(actor, self._stage, self._factory.roads)
             else:
                 car.radio = self._network.register(actor.vehicle_id)
-                hardware = SimVehicle(self._suite, slot, actor.vehicle, name=actor.vehicle_id)
+                hardware = SimVehicle(self._suite, slot, actor.vehicle, name=actor.vehicle_id, steer_rad=steer)
                 hardware.gate.configure()
                 hardware.gate.activate()
                 car.node = self._factory.make(actor, hardware, self._noter(actor.vehicle_id))

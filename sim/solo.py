@@ -14,7 +14,7 @@ from fleet.node.plan_book import PlanBook
 from fleet.node.surroundings import Surroundings
 from planners.interface import JointPlanner
 from planners.paths import pose_at
-from sim.stage import Actor
+from sim.stage import Actor, start_steer_rad
 from sim.vehicle_backend import SensorSuite, SimVehicle
 from sim.world import World
 
@@ -68,9 +68,10 @@ class _Drive:
         self._offset_m = index * SPACING_M
         road = book.roads.get(actor.path_id)
         x, y, yaw = pose_at(road.path, actor.start_s_m)
-        self.slot = world.add(actor.vehicle, x + self._offset_m, y, yaw, actor.speed_mps)
+        steer = start_steer_rad(actor, road.path)
+        self.slot = world.add(actor.vehicle, x + self._offset_m, y, yaw, actor.speed_mps, steer)
         suite.attach(self.slot, actor.vehicle)
-        self._hardware = SimVehicle(suite, self.slot, actor.vehicle, name=f"solo{index}")
+        self._hardware = SimVehicle(suite, self.slot, actor.vehicle, name=f"solo{index}", steer_rad=steer)
         self._hardware.gate.configure()
         self._hardware.gate.activate()
         self._road, self._front_m = road, actor.vehicle.body.length_m - actor.vehicle.body.rear_overhang_m

@@ -175,3 +175,10 @@ def outline_at(actor: Actor, path: Path) -> Floats:
     c, s = np.cos(yaw), np.sin(yaw)
     turned: Floats = corners @ np.array([[c, s], [-s, c]]) + np.array([x, y])
     return turned
+
+
+def start_steer_rad(actor: Actor, path: Path) -> float:
+    """The steering angle with which an actor follows its path at the start."""
+    k = min(int(actor.start_s_m / path.step_m), len(path.kappa_1pm) - 1)
+    angle = float(np.arctan(actor.vehicle.body.wheelbase_m * path.kappa_1pm[k]))
+    return max(-actor.vehicle.limits.steer_rad_max, min(actor.vehicle.limits.steer_rad_max, angle))

@@ -87,13 +87,15 @@ class SimVehicle:
     name : str
         Seeds this vehicle's localisation together with the suite's seed.
     faults : FaultSwitches, optional
+    steer_rad : float
+        Where the steering stands at the start.
     """
 
     def __init__(
-        self, suite: SensorSuite, slot: int, vehicle: Vehicle, *, name: str, faults: FaultSwitches | None = None
+        self, suite: SensorSuite, slot: int, vehicle: Vehicle, *, name: str, faults: FaultSwitches | None = None, steer_rad: float = 0.0
     ) -> None:
         self.faults = faults or FaultSwitches()
-        self.gate = CommandGate(vehicle)
+        self.gate = CommandGate(vehicle, steer_rad)
         self._suite, self._slot, self._vehicle = suite, slot, vehicle
         key = np.array([suite.seed & 0xFFFFFFFFFFFFFFFF, crc32(name.encode())], dtype=np.uint64)
         self._generator = np.random.Generator(np.random.Philox(key=key))

@@ -49,8 +49,10 @@ class World(Protocol):
     step_s: float
     """Internal physics step."""
 
-    def add(self, vehicle: Vehicle, x_m: float, y_m: float, yaw_rad: float, speed_mps: float) -> int:
-        """Put a body with B at this pose; returns its slot (lowest free one)."""
+    def add(
+        self, vehicle: Vehicle, x_m: float, y_m: float, yaw_rad: float, speed_mps: float, steer_rad: float = 0.0
+    ) -> int:
+        """Put a body with B at this pose, its wheels turned by ``steer_rad``; returns its slot (lowest free one)."""
         ...
 
     def remove(self, slot: int) -> None: ...

@@ -11,6 +11,8 @@ from planners.zone_map import ErrorBudget, Footprint, MotionLimits
 
 FULL_SIZE_LENGTH_M = 5.0
 _CLASS_CHARS_MAX = 24
+LATERAL_SHARE = 0.85
+"""Part of a vehicle's lateral acceleration that plans may use; the rest is for tracking."""
 _SIDE_MARGIN_M = 0.05
 _ALONG_MARGIN_M = 0.15
 
@@ -30,7 +32,7 @@ def planner_body(name: str, vehicle: Vehicle) -> Body:
             limits.speed_mps_max,
             limits.accel_mps2_plan,
             limits.brake_mps2_plan,
-            limits.lateral_accel_mps2_max,
+            LATERAL_SHARE * limits.lateral_accel_mps2_max,
             limits.jerk_mps3_max,
         ),
         ErrorBudget(tracking.lateral_m, tracking.longitudinal_m),
@@ -74,7 +76,7 @@ def wire_body(vehicle: Vehicle) -> VehicleBody:
         down(limits.speed_mps_max),
         down(limits.accel_mps2_plan),
         down(limits.brake_mps2_plan),
-        down(limits.lateral_accel_mps2_max),
+        down(LATERAL_SHARE * limits.lateral_accel_mps2_max),
         down(limits.jerk_mps3_max),
         up(tracking.lateral_m),
         up(tracking.longitudinal_m),

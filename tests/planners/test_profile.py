@@ -19,9 +19,18 @@ from planners._profile import Drive
 from planners.check import Verifier
 from planners.interface import Body
 from planners.profile import (
-    SECTION_COUNT_MAX, Sections, Start, Workspace, drive_from, integer_plan, lag_s, profile_knots, sections_of,
-    speed_caps, start_at,
+    SECTION_COUNT_MAX,
+    Sections,
+    Start,
+    Workspace,
+    drive_from,
+    lag_s,
+    profile_knots,
+    sections_of,
+    speed_caps,
+    start_at,
 )  # fmt: skip
+from planners.rounding import integer_plan
 from planners.timed_path import TimedPath
 from planners.zone_map import Floats, MotionLimits, Path
 from tests.planners.oracle import FOOTPRINT, LIMITS, body, map_of, path_of
@@ -29,10 +38,10 @@ from tests.planners.oracle import FOOTPRINT, LIMITS, body, map_of, path_of
 FAST = settings(max_examples=40, deadline=None)
 ROOM = Workspace()
 
-vehicles = st.builds(
-    MotionLimits, st.floats(4.0, 40.0), st.floats(0.8, 4.0), st.floats(1.5, 8.0), st.floats(1.0, 5.0), st.floats(4.0, 40.0)
-)
-roads = st.lists(st.tuples(st.floats(5.0, 60.0), st.sampled_from([0.0, 0.02, -0.05, 0.1, -0.2])), min_size=1, max_size=6)
+RANGES = ((4.0, 40.0), (0.8, 4.0), (1.5, 8.0), (1.0, 5.0), (4.0, 40.0))
+vehicles = st.builds(MotionLimits, *(st.floats(low, high) for low, high in RANGES))
+bends = st.sampled_from([0.0, 0.02, -0.05, 0.1, -0.2])
+roads = st.lists(st.tuples(st.floats(5.0, 60.0), bends), min_size=1, max_size=6)
 
 
 def flat(*limits: tuple[float, float]) -> Sections:
@@ -150,9 +159,9 @@ def test_the_earliest_profile_keeps_below_the_barrier_and_nothing_earlier_does(
 
 def test_a_barrier_that_is_too_close_has_no_profile() -> None:
     drive, sections = drive_at(10.0), flat((-1e6, 14.0))
-    near = np.array([8.0])
+    near, when, work, out = np.array([8.0]), np.array([5.0]), ROOM.work(sections), np.zeros(2)
     count = _profile.earliest(
-        drive, sections.start_m, sections.square, np.array([5.0]), near, 1, 50.0, ROOM.work(sections), ROOM.knots, np.zeros(2)
+        drive, sections.start_m, sections.square, when, near, 1, 50.0, work, ROOM.knots, out
     )
     assert count == 0
 
@@ -169,7 +178,8 @@ def test_the_mildest_way_loses_no_more_than_it_may() -> None:
     way = (float(shape[0]), float(shape[1]), float(shape[2]))
     knots = ideal(mild, sections, way)
     k = int(np.searchsorted(knots[1], 80.0)) - 1
-    assert knots[1, k] + knots[2, k] * (wish[1] - knots[0, k]) + 0.5 * knots[3, k] * (wish[1] - knots[0, k]) ** 2 >= 80.0
+    x = wish[1] - knots[0, k]
+    assert knots[1, k] + knots[2, k] * x + 0.5 * knots[3, k] * x * x >= 80.0
     assert knots[2].min() > slowest + 0.2
     driven = profile_knots(mild, sections, way, ROOM)
     assert positions(driven, con_t)[0] <= con_u[0] + 1e-9
@@ -211,7 +221,7 @@ def made(path: Path, who: Body, s0: float, v0: float, *, stop: float, shape: tup
     drive = drive_from(start, 2000, who, path, stop_s_m=stop, ease=0.6)
     if drive.s + 0.5 * drive.v**2 / drive.brake >= stop:
         reject()
-    return integer_plan(who.vehicle, path, None, start, profile_knots(drive, sections, shape, ROOM), who)
+    return integer_plan(who, path, None, start, profile_knots(drive, sections, shape, ROOM))
 
 
 @settings(max_examples=120, deadline=None)
@@ -243,7 +253,7 @@ def test_rounding_follows_the_profile_closely() -> None:
     sections, start = sections_of(path, LIMITS), Start((), 0, 0.0, 12_345_000, 0.0)
     drive = drive_from(start, 0, who, path, stop_s_m=math.inf, ease=0.6)
     knots = profile_knots(drive, sections, (3.0, math.inf, 12.0), ROOM).copy()
-    plan = integer_plan("a", path, None, start, knots, who)
+    plan = integer_plan(who, path, None, start, knots)
     times = np.linspace(0.0, knots[0, -1], 300)
     driven = np.array([plan.arrays().at(t)[0] for t in times])
     assert np.abs(driven - positions(knots, times)).max() < 0.02
@@ -265,7 +275,8 @@ def test_the_plan_driven_so_far_is_kept_bit_for_bit(switch_ms: int) -> None:
     s, v, _ = approach.arrays().at(max(start.time_ms, 1000) * 1e-3)
     assert start.s_m == pytest.approx(s, abs=1e-9) and start.v_umps * 1e-6 == pytest.approx(v, abs=1e-9)
     drive = drive_from(start, 0, who, path, stop_s_m=math.inf, ease=0.6)
-    plan = integer_plan("a", path, approach, start, profile_knots(drive, sections_of(path, LIMITS), (0, math.inf, -1), ROOM), who)
+    knots = profile_knots(drive, sections_of(path, LIMITS), (0.0, math.inf, -1.0), ROOM)
+    plan = integer_plan(who, path, approach, start, knots)
     assert (plan.t0_ms, plan.s0_mm, plan.v0_mmps) == (1000, 20_000, 10_000)
     for t_ms in range(1000, switch_ms, 37):
         assert plan.arrays().at(t_ms * 1e-3) == pytest.approx(approach.arrays().at(t_ms * 1e-3), abs=1e-9)
@@ -329,7 +340,8 @@ from planners.first_come import FirstCome
 from tests.planners.test_first_come import cross, request
 zone_map, tables = cross()
 planner = FirstCome(zone_map, tables)
-asked = [request(planner, zone_map, name, path, 60.0, 12.0, k) for k, (name, path) in enumerate((("a", "we"), ("b", "sn")))]
+ways = enumerate((("a", "we"), ("b", "sn")))
+asked = [request(planner, zone_map, name, path, 60.0, 12.0, k) for k, (name, path) in ways]
 print([plan.encode().hex() for plan in planner.plan(asked, [], now_ms=0).plans])
 """
 
@@ -339,7 +351,8 @@ def test_without_compilation_the_same_bytes_come_out() -> None:
     said = []
     for jit_off in ("0", "1"):
         env = {**os.environ, "NUMBA_DISABLE_JIT": jit_off, "PYTHONPATH": str(root)}
-        run = subprocess.run([sys.executable, "-c", _CASE], env=env, cwd=root, capture_output=True, text=True, check=False)
+        command = [sys.executable, "-c", _CASE]
+        run = subprocess.run(command, env=env, cwd=root, capture_output=True, text=True, check=False)
         assert run.returncode == 0, run.stderr[-2000:]
         said.append(run.stdout)
     assert said[0] == said[1] and len(said[0]) > 100

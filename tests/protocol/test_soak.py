@@ -6,7 +6,7 @@ import pytest
 
 from fleet.protocol.ballot import Ballot, Own
 from fleet.protocol.records import LiveTube, Local
-from fleet.protocol.situation import Situation
+from fleet.protocol.situation import Objections, Situation
 from tests.protocol.harness import World, bursty, violations
 from tests.protocol.liar import Equivocator
 
@@ -22,11 +22,12 @@ def soak(seed: int, duration_ms: int = 9_000) -> World:
     delays = (low, low + rng.choice((0, 20, 100, 260)))
     world.fault = bursty(rng, rng.choice((0.0, 0.1, 0.3, 0.5)), rng.choice((1.0, 3.0, 5.0)), delays, rng.choice((0.0, 0.2)))
     world.perfect_eyes = True
-    for index in range(rng.choice((0, 1, 1, 2))):
+    duel = rng.random() < 0.3  # two honest vehicles, one place, one liar between them
+    for index in range(1 if duel else rng.choice((0, 1, 1, 2))):
         world.liars[f"liar{index}"] = Equivocator(world, f"liar{index}", rng.choice((150, 350)))
-    for index in range(rng.choice((2, 2, 3, 4, 5))):
-        car = world.add(f"v{index}", rng.choice(PATHS), skew_ms=rng.randint(-10, 10))
-        if index:
+    for index in range(2 if duel else rng.choice((2, 3, 4, 5))):
+        car = world.add(f"v{index}", "R1" if duel else rng.choice(PATHS), skew_ms=rng.randint(-10, 10))
+        if index and not duel:
             world.run(rng.choice((0, 0, 40, 700)))
         world.engage(car)
     world.run(duration_ms, world.all_done)
@@ -66,9 +67,11 @@ def test_a_mutant_that_locks_the_epoch_and_not_the_tube_is_caught(monkeypatch: p
     def no_promises(self: Situation, now_ms: int, *, without: bytes = b"") -> list[LiveTube]:
         return [tube for tube in known(self, now_ms, without=without) if tube.kind != "promise"]
 
-    def one_per_epoch(self: Situation, ballot: Ballot, local: Local, now_ms: int) -> tuple[str, ...]:
+    def one_per_epoch(self: Situation, ballot: Ballot, local: Local, now_ms: int) -> Objections:
         epochs = {b.proposal.epoch for b in self.ballots.values() if b.own is Own.ACCEPTED}
-        return ("epoch",) if ballot.proposal.epoch in epochs else objections(self, ballot, local, now_ms)
+        if ballot.proposal.epoch in epochs:
+            return Objections(("epoch",), True, ())
+        return objections(self, ballot, local, now_ms)
 
     monkeypatch.setattr(Situation, "known", no_promises)
     monkeypatch.setattr(Situation, "objections", one_per_epoch)
@@ -76,5 +79,5 @@ def test_a_mutant_that_locks_the_epoch_and_not_the_tube_is_caught(monkeypatch: p
 
 
 def test_a_mutant_that_lets_proposers_leave_members_out_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Situation, "_member_objections", lambda self, proposal, concerned, local: [])
+    monkeypatch.setattr(Situation, "_member_objections", lambda self, proposal, concerned, local, reasons: ())
     assert caught(2 * SEEDS) is not None

@@ -1,0 +1,133 @@
+"""Smoothed profiles as plans of integers, exact enough to be judged as what they are.
+
+Speeds are corrected at every knot, standstill is exact (the sum of dt_ms x a_mmps2 cancels the initial
+speed to the micrometre per second), nothing reverses, and no acceleration exceeds its limit by rounding.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from fleet.errors import invariant
+from planners.interface import Body
+from planners.profile import Start, arrays_of
+from planners.timed_path import TimedPath
+from planners.zone_map import Floats, MotionLimits, Path
+
+_SHORT_MS = 100
+"""Pieces shorter than this are joined to a short neighbour if the step to it is too steep ..."""
+_TINY_MS = 15
+"""... and pieces shorter than this in any case."""
+_LONG_MS = 600
+
+Segments = list[tuple[int, int]]
+
+
+def integer_plan(body: Body, path: Path, plan: TimedPath | None, start: Start, knots: Floats) -> TimedPath:
+    """The plan of integers that drives ``start.segments`` and then ``knots`` (from :func:`profile_knots`).
+
+    ``plan`` is what ``start`` was taken from; None where the plan begins at ``start``, whose speed must
+    then be whole millimetres per second.
+    """
+    segments = list(start.segments)
+    _append(segments, start, knots, body.limits)
+    t0_ms, s0_mm, v0_mmps = start.time_ms, round(start.s_m * 1000.0), start.v_umps // 1000
+    if plan is not None:
+        t0_ms, s0_mm, v0_mmps = plan.t0_ms, plan.s0_mm, plan.v0_mmps
+    made = TimedPath(body.vehicle, path.path_id, t0_ms, s0_mm, v0_mmps, tuple(segments))
+    return _leaving(made, path.length_m + body.footprint.rear_m + 0.001) if knots[2, -1] > 1e-3 else made
+
+
+def _leaving(plan: TimedPath, gone_m: float) -> TimedPath:
+    """Lengthen the end so that the body has left the path in spite of rounding."""
+    arrays = arrays_of(plan)
+    s, v = float(arrays.s_m[-1]), float(arrays.v_mps[-1])
+    if s >= gone_m:
+        return plan
+    more = (math.ceil((gone_m - s) / v * 1000.0) + 1, 0)
+    return TimedPath(plan.vehicle, plan.path_id, plan.t0_ms, plan.s0_mm, plan.v0_mmps, (*plan.segments, more))
+
+
+def _append(segments: Segments, start: Start, knots: Floats, limits: MotionLimits) -> None:
+    """Round the pieces between ``knots`` to integers and append them."""
+    a_max, b_max = math.floor(limits.accel_mps2_max * 1000.0), math.floor(limits.brake_mps2_max * 1000.0)
+    v_um, behind = start.v_umps, 0
+    for piece in _pieces(knots, limits.jerk_mps3_max):
+        dt, behind = piece.dt_ms - behind, 0
+        if dt <= 0:
+            behind = -dt
+            continue
+        v_end = round(piece.v_end * 1e6)
+        if v_end < 1000:
+            took = _halt(segments, v_um, dt, b_max)
+            v_um, behind = 0, took - dt
+        elif abs(piece.a) < 1e-6:
+            _push(segments, dt, 0)
+        else:
+            a = max(-b_max, min(a_max, -((v_um - v_end) // dt)))
+            _push(segments, dt, a)
+            v_um += a * dt
+    if float(knots[2, -1]) <= 1e-3 and v_um:
+        _halt(segments, v_um, 1, b_max)
+
+
+def _halt(segments: Segments, v_um: int, dt: int, b_max: int) -> int:
+    """Append an exact stop in about ``dt`` ms: two decelerations that differ by 1 mm/s2. Returns its ms."""
+    dt = max(dt, -(-v_um // b_max))
+    a, rest = divmod(v_um, dt)
+    if rest:
+        _push(segments, rest, -(a + 1))
+    _push(segments, dt - rest, -a)
+    return dt
+
+
+def _push(segments: Segments, dt: int, a: int) -> None:
+    invariant(dt > 0, f"a segment of {dt} ms")
+    if segments and segments[-1][1] == a:
+        segments[-1] = (segments[-1][0] + dt, a)
+    else:
+        segments.append((dt, a))
+
+
+@dataclass(slots=True)
+class _Piece:
+    dt_ms: int
+    v_start: float
+    v_end: float
+    a: float
+
+
+def _pieces(knots: Floats, jerk: float) -> list[_Piece]:
+    """Pieces between ``knots``, where needed joined so that actuators can follow the steps."""
+    times = np.rint(knots[0] * 1000.0).astype(np.int64).tolist()
+    v, a = knots[2].tolist(), knots[3].tolist()
+    made = [_Piece(times[k + 1] - times[k], v[k], v[k + 1], a[k]) for k in range(len(times) - 1)]
+    made = [piece for piece in made if piece.dt_ms > 0]
+    k = 0
+    while k < len(made):
+        mate = _mate(made, k, jerk) if made[k].dt_ms < _SHORT_MS else -1
+        if mate < 0:
+            k += 1
+            continue
+        one, two = made[min(k, mate)], made[max(k, mate)]
+        dt = one.dt_ms + two.dt_ms
+        made[min(k, mate) : max(k, mate) + 1] = [
+            _Piece(dt, one.v_start, two.v_end, (two.v_end - one.v_start) / dt * 1000.0)
+        ]
+        k = 0
+    return made
+
+
+def _mate(made: list[_Piece], k: int, jerk: float) -> int:
+    """The shorter neighbour that short piece k should be joined to, -1 for none."""
+    near = [i for i in (k - 1, k + 1) if 0 <= i < len(made) and made[i].dt_ms <= _LONG_MS]
+    near = [i for i in near if made[min(i, k)].v_end >= 1e-3]
+    steep = any(
+        abs(made[i].a - made[k].a) > jerk * (0.0005 * (made[i].dt_ms + made[k].dt_ms) + 0.05)
+        for i in (k - 1, k + 1)
+        if 0 <= i < len(made)
+    )
+    return min(near, key=lambda i: made[i].dt_ms) if near and (steep or made[k].dt_ms < _TINY_MS) else -1
