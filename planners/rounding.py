@@ -13,15 +13,18 @@ import numpy as np
 
 from fleet.errors import invariant
 from planners.interface import Body
-from planners.profile import Start, arrays_of
+from planners.profile import Start, arrays_of, lag_s
 from planners.timed_path import TimedPath
 from planners.zone_map import Floats, MotionLimits, Path
 
-_SHORT_MS = 100
-"""Pieces shorter than this are joined to a short neighbour if the step to it is too steep ..."""
+_SHORT_LAGS = 0.4
+"""Pieces shorter than this (in lags) are joined to a neighbour if the step to one is too steep ..."""
 _TINY_MS = 15
-"""... and pieces shorter than this in any case."""
-_LONG_MS = 600
+"""... and pieces shorter than this in any case ..."""
+_LONG_LAGS = 1.6
+"""... but only to a neighbour no longer than this, or the joint would act too early or too late."""
+_STEP_S = 0.08
+"""A step is steep if it exceeds what the jerk limit allows between the pieces' middles and this time."""
 
 Segments = list[tuple[int, int]]
 
@@ -55,7 +58,7 @@ def _append(segments: Segments, start: Start, knots: Floats, limits: MotionLimit
     """Round the pieces between ``knots`` to integers and append them."""
     a_max, b_max = math.floor(limits.accel_mps2_max * 1000.0), math.floor(limits.brake_mps2_max * 1000.0)
     v_um, behind = start.v_umps, 0
-    for piece in _pieces(knots, limits.jerk_mps3_max):
+    for piece in _pieces(knots, limits):
         dt, behind = piece.dt_ms - behind, 0
         if dt <= 0:
             behind = -dt
@@ -100,15 +103,15 @@ class _Piece:
     a: float
 
 
-def _pieces(knots: Floats, jerk: float) -> list[_Piece]:
+def _pieces(knots: Floats, limits: MotionLimits) -> list[_Piece]:
     """Pieces between ``knots``, where needed joined so that actuators can follow the steps."""
     times = np.rint(knots[0] * 1000.0).astype(np.int64).tolist()
     v, a = knots[2].tolist(), knots[3].tolist()
     made = [_Piece(times[k + 1] - times[k], v[k], v[k + 1], a[k]) for k in range(len(times) - 1)]
     made = [piece for piece in made if piece.dt_ms > 0]
-    k = 0
+    lag_ms, k = 1000.0 * lag_s(limits), 0
     while k < len(made):
-        mate = _mate(made, k, jerk) if made[k].dt_ms < _SHORT_MS else -1
+        mate = _mate(made, k, lag_ms, limits.jerk_mps3_max) if made[k].dt_ms < _SHORT_LAGS * lag_ms else -1
         if mate < 0:
             k += 1
             continue
@@ -121,13 +124,13 @@ def _pieces(knots: Floats, jerk: float) -> list[_Piece]:
     return made
 
 
-def _mate(made: list[_Piece], k: int, jerk: float) -> int:
+def _mate(made: list[_Piece], k: int, lag_ms: float, jerk: float) -> int:
     """The shorter neighbour that short piece k should be joined to, -1 for none."""
-    near = [i for i in (k - 1, k + 1) if 0 <= i < len(made) and made[i].dt_ms <= _LONG_MS]
-    near = [i for i in near if made[min(i, k)].v_end >= 1e-3]
-    steep = any(
-        abs(made[i].a - made[k].a) > jerk * (0.0005 * (made[i].dt_ms + made[k].dt_ms) + 0.05)
-        for i in (k - 1, k + 1)
-        if 0 <= i < len(made)
-    )
+    sides = [i for i in (k - 1, k + 1) if 0 <= i < len(made)]
+    near = [i for i in sides if made[i].dt_ms <= _LONG_LAGS * lag_ms and made[min(i, k)].v_end >= 1e-3]
+    steep = False
+    for i in sides:
+        beside_ms = made[i].dt_ms if made[i].dt_ms <= _LONG_LAGS * lag_ms else 0
+        apart_s = 0.0005 * (made[k].dt_ms + beside_ms) + _STEP_S
+        steep = steep or abs(made[i].a - made[k].a) > jerk * apart_s
     return min(near, key=lambda i: made[i].dt_ms) if near and (steep or made[k].dt_ms < _TINY_MS) else -1

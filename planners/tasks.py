@@ -149,7 +149,8 @@ class Tasks:
         """
         free, blocking = self._free, task.blocking
         free[:] = math.inf
-        if (blocking.state == AFTER).any() and not (self._approaching(task, free) if staying else self.lower(task, free)):
+        kept = self._approaching if staying else self.lower
+        if (blocking.state == AFTER).any() and not kept(task, free):
             return Refusal(task.body.vehicle, "cannot_stop")
         stop = min(task.stop_m, float(free[-1]) - 2.0 * margin_m(task.body))
         if stop <= task.clear_s_m:

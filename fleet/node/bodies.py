@@ -13,8 +13,8 @@ FULL_SIZE_LENGTH_M = 5.0
 _CLASS_CHARS_MAX = 24
 LATERAL_SHARE = 0.85
 """Part of a vehicle's lateral acceleration that plans may use; the rest is for tracking."""
-_SIDE_MARGIN_M = 0.05
-_ALONG_MARGIN_M = 0.15
+_SIDE_MARGIN_M = 0.045
+_ALONG_MARGIN_M = 0.1
 
 
 def scale_of(vehicle: Vehicle) -> float:

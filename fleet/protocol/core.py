@@ -278,4 +278,3 @@ class Core:
             perceived_count=len(local.perceived),
             perceived=clip(local.perceived, min(names_max, limits.PERCEIVED_MAX), limits.ID_CHARS_MAX),
         )  # fmt: skip
-

@@ -26,9 +26,7 @@ class Judge(Protocol):
         """
         ...
 
-    def required_members(
-        self, batch: Sequence[Entry], peers: Mapping[str, Intent], local: Local
-    ) -> frozenset[str]:
+    def required_members(self, batch: Sequence[Entry], peers: Mapping[str, Intent], local: Local) -> frozenset[str]:
         """Those of ``peers`` who could reach the zone while ``batch`` uses it, by geometry."""
         ...
 
@@ -36,9 +34,7 @@ class Judge(Protocol):
 class Planner(Protocol):
     """The joint planner; what it returns is judged like anybody's proposal."""
 
-    def plan(
-        self, vehicles: Sequence[Intent], known: Sequence[LiveTube], now_ms: int, switch_ms: int
-    ) -> PlannedBatch:
+    def plan(self, vehicles: Sequence[Intent], known: Sequence[LiveTube], now_ms: int, switch_ms: int) -> PlannedBatch:
         """Plans for ``vehicles`` (in the mechanism's order), coinciding with each ``plan`` until ``switch_ms``."""
         ...
 

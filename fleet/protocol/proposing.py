@@ -91,18 +91,14 @@ class Proposing:
         at.outbox.note("no_proposal", reasons=reason)
         return None
 
-    def _proposal(
-        self, members: tuple[str, ...], batch: tuple[Entry, ...], now_ms: int, decide_by_ms: int
-    ) -> Proposal:
+    def _proposal(self, members: tuple[str, ...], batch: tuple[Entry, ...], now_ms: int, decide_by_ms: int) -> Proposal:
         at = self._at
         return Proposal(
             coordinator=at.me, epoch=(self._epoch + 1) % 65_536, stamp_ms=now_ms, decide_by_ms=decide_by_ms,
             members=members, batch=batch, charter_id=at.identity.charter_id, commitments_digest=at.ledger.digest(),
         )  # fmt: skip
 
-    def _open(
-        self, message: Message, planned: PlannedBatch, known: list[LiveTube], local: Local, now_ms: int
-    ) -> None:
+    def _open(self, message: Message, planned: PlannedBatch, known: list[LiveTube], local: Local, now_ms: int) -> None:
         """Judge the own proposal like anybody's; what this vehicle would not sign it does not send."""
         at, proposal = self._at, message.body
         if not isinstance(proposal, Proposal):

@@ -61,7 +61,14 @@ def test_canonical_bytes_are_json_that_says_the_same_and_is_a_fixed_point(value:
 
 @pytest.mark.parametrize(
     ("value", "match"),
-    [(1.5, "float"), ({"a": None}, "NoneType"), ([1], "list"), ({"é": 1}, "ASCII"), (2**53, "2\\^53"), ("\ud800", "surrogate")],
+    [
+        (1.5, "float"),
+        ({"a": None}, "NoneType"),
+        ([1], "list"),
+        ({"é": 1}, "ASCII"),
+        (2**53, "2\\^53"),
+        ("\ud800", "surrogate"),
+    ],
 )
 def test_values_that_two_printers_may_write_differently_are_refused(value: object, match: str) -> None:
     with pytest.raises(CharterError, match=match):

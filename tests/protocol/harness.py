@@ -51,7 +51,9 @@ def intervals(plan: bytes) -> list[tuple[str, int, int]]:
 
 def clash(a: bytes, b: bytes) -> bool:
     """Whether two tubes overlap for some error of the two clocks: geometry has to allow for them."""
-    return any(r == q and s < v + CLOCKS_MS and u < e + CLOCKS_MS for r, s, e in intervals(a) for q, u, v in intervals(b))
+    return any(
+        r == q and s < v + CLOCKS_MS and u < e + CLOCKS_MS for r, s, e in intervals(a) for q, u, v in intervals(b)
+    )
 
 
 class StubJudge:
@@ -83,9 +85,7 @@ class StubPlanner:
     def __init__(self) -> None:
         self.calls = 0
 
-    def plan(
-        self, vehicles: Sequence[Intent], known: Sequence[LiveTube], now_ms: int, switch_ms: int
-    ) -> PlannedBatch:
+    def plan(self, vehicles: Sequence[Intent], known: Sequence[LiveTube], now_ms: int, switch_ms: int) -> PlannedBatch:
         self.calls += 1
         entries: list[tuple[str, bytes, int]] = []
         for intent in vehicles:

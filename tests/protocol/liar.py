@@ -54,7 +54,9 @@ class Equivocator:
         for victim in pair:
             self.epoch += not same_epoch
             entry = Entry(victim, make_plan(victim, self.heard[victim].path_id, start), start + 1300)
-            recent = [n for n, i in self.heard.items() if world.now_ms - i.stamp_ms < 600 and i.phase is not Phase.CLEARED]
+            recent = [
+                n for n, i in self.heard.items() if world.now_ms - i.stamp_ms < 600 and i.phase is not Phase.CLEARED
+            ]
             members = tuple(sorted({victim, self.name} if alone else {*recent, *world.liars}))
             proposal = Proposal(
                 self.name, self.epoch, world.now_ms, world.now_ms + decide_ms, members, (entry,), CHARTER, bytes(8)

@@ -277,7 +277,9 @@ def test_p6_a_holder_refuses_another_tube_for_itself() -> None:
     world.run(300)
     start = world.now_ms + 400
     entry = Entry("a", make_plan("a", "R9", start), start + 1300)
-    liar.say(Proposal("z", 9, world.now_ms, world.now_ms + 300, ("a", "b", "z"), (entry,), CHARTER, bytes(8)), ["a", "b"])
+    liar.say(
+        Proposal("z", 9, world.now_ms, world.now_ms + 300, ("a", "b", "z"), (entry,), CHARTER, bytes(8)), ["a", "b"]
+    )
     world.run(100)
     assert "holds_commitment:a" in reasons(world, "a")
 

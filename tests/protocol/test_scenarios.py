@@ -97,7 +97,9 @@ class Scenario:
 
     def do_phases(self) -> str:
         cars = self.world.cars.values()
-        return "\n".join(f"{c.name} {c.core.phase.name} {self.plan(c.adopted.plan) if c.adopted else '-'}" for c in cars)
+        return "\n".join(
+            f"{c.name} {c.core.phase.name} {self.plan(c.adopted.plan) if c.adopted else '-'}" for c in cars
+        )
 
     def do_tubes(self, name: str) -> str:
         tubes = self.world.cars[name].core.known_tubes(self.world.now_ms)

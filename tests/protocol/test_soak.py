@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
 from fleet.protocol.ballot import Ballot, Own
@@ -20,7 +25,9 @@ def soak(seed: int, duration_ms: int = 9_000) -> World:
     rng = world.rng
     low = rng.randint(1, 40)
     delays = (low, low + rng.choice((0, 20, 100, 260)))
-    world.fault = bursty(rng, rng.choice((0.0, 0.1, 0.3, 0.5)), rng.choice((1.0, 3.0, 5.0)), delays, rng.choice((0.0, 0.2)))
+    world.fault = bursty(
+        rng, rng.choice((0.0, 0.1, 0.3, 0.5)), rng.choice((1.0, 3.0, 5.0)), delays, rng.choice((0.0, 0.2))
+    )
     world.perfect_eyes = True
     duel = rng.random() < 0.3  # two honest vehicles, one place, one liar between them
     for index in range(1 if duel else rng.choice((0, 1, 1, 2))):
@@ -47,6 +54,22 @@ def test_the_same_seed_gives_the_same_run() -> None:
     first, second = soak(3), soak(3)
     assert first.log == second.log
     assert first.air == second.air
+
+
+def test_another_hash_seed_gives_the_same_run() -> None:
+    program = (
+        "import hashlib; from tests.protocol.test_soak import soak; world = soak(3);"
+        "print(hashlib.sha256(repr((world.log, world.air)).encode()).hexdigest())"
+    )
+    digests = set()
+    for hash_seed in ("1", "2"):
+        environment = {**os.environ, "PYTHONHASHSEED": hash_seed}
+        root = Path(__file__).parents[2]
+        run = subprocess.run(
+            [sys.executable, "-c", program], cwd=root, env=environment, capture_output=True, check=True
+        )
+        digests.add(run.stdout)
+    assert len(digests) == 1
 
 
 def caught(seeds: int) -> int | None:

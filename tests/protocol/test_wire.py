@@ -12,7 +12,20 @@ from fleet.protocol import keys, limits
 from fleet.protocol.codec import Codec
 from fleet.protocol.table import Phase
 from fleet.protocol.wire import (
-    KIND_OF, Abort, Body, Certificate, Entry, Intent, Message, Proposal, Reject, Release, Vote, decode, encode_body, seal,
+    KIND_OF,
+    Abort,
+    Body,
+    Certificate,
+    Entry,
+    Intent,
+    Message,
+    Proposal,
+    Reject,
+    Release,
+    Vote,
+    decode,
+    encode_body,
+    seal,
 )  # fmt: skip
 from tests.protocol.harness import BODY, CHARTER, MAP
 
@@ -121,7 +134,8 @@ def test_a_proposal_that_contradicts_itself_cannot_be_made(change: dict[str, obj
 @pytest.mark.parametrize(
     "body",
     [
-        intent(plan=bytes(limits.PLAN_BYTES_MAX + 1)), intent(urgency=1001), intent(roster=("",)), intent(roster=("a b",)),
+        intent(plan=bytes(limits.PLAN_BYTES_MAX + 1)), intent(urgency=1001), intent(roster=("",)),
+        intent(roster=("a b",)),
         intent(charter_id=b"short"), intent(roster=("x" * (limits.ID_CHARS_MAX + 1),)), intent(map_digest=b"1234567"),
         Reject(HASH, ("bell\a",)), Reject(HASH, ()), Certificate(HASH, ()), Certificate(HASH, ((15, bytes(64)),)),
         Release((HASH,) * 5, 7), intent(vehicle="v2"), proposal(coordinator="v2"),
