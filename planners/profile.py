@@ -32,6 +32,8 @@ Two half steps this far apart never leave a course that changes at the jerk limi
 tenth of the swing.
 """
 PLANS_KEPT = 1024
+_LAG_S_MAX = 0.5
+"""Vehicles that swing more slowly than this are driven more gently: their changes of mind would last too long."""
 _STANDING_MPS = 0.005
 _FAR = 1e6
 
@@ -47,10 +49,16 @@ class Sections:
     square: Floats
 
 
+def usable(limits: MotionLimits) -> tuple[float, float]:
+    """(acceleration, braking) that plans ask for: the limits, in proportion less where jerk allows only slow swings."""
+    swing = limits.accel_mps2_max + limits.brake_mps2_max
+    share = min(1.0, _LAG_S_MAX * limits.jerk_mps3_max / (_SHARE_OF_SWING * swing))
+    return share * limits.accel_mps2_max, share * limits.brake_mps2_max
+
+
 def lag_s(limits: MotionLimits) -> float:
     """How far the two copies of an ideal profile lie apart (see ``planners/_profile.py``)."""
-    swing = limits.accel_mps2_max + limits.brake_mps2_max
-    return min(3.0, max(0.05, _SHARE_OF_SWING * swing / limits.jerk_mps3_max))
+    return max(0.05, _SHARE_OF_SWING * sum(usable(limits)) / limits.jerk_mps3_max)
 
 
 def size_scale(body: Body) -> float:
@@ -157,15 +165,15 @@ def drive_from(start: Start, base_ms: int, body: Body, path: Path, *, stop_s_m: 
     ``stop_s_m`` is where the rear axle must stand in the end, or inf; ``ease`` in (0, 1] is the share of
     the braking limit used while yielding.
     """
-    limits, lag = body.limits, lag_s(body.limits)
+    lag, (accel, brake) = lag_s(body.limits), usable(body.limits)
     v, a = start.v_umps * 1e-6, start.a_mps2
     ahead = v + 0.5 * a * lag
     if ahead < 0.0:
         ahead, a = 0.0, -2.0 * v / lag
     gone = path.length_m + body.footprint.rear_m + 0.02
     return Drive(
-        (start.time_ms - base_ms) * 1e-3, start.s_m + 0.5 * v * lag, ahead, a, lag, limits.accel_mps2_max,
-        limits.brake_mps2_max, ease * limits.brake_mps2_max, limits.brake_mps2_max, stop_s_m, gone,
+        (start.time_ms - base_ms) * 1e-3, start.s_m + 0.5 * v * lag, ahead, a, lag, accel,
+        brake, ease * brake, brake, stop_s_m, gone,
     )  # fmt: skip
 
 

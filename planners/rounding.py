@@ -101,6 +101,7 @@ class _Piece:
     v_start: float
     v_end: float
     a: float
+    joined: bool = False
 
 
 def _pieces(knots: Floats, limits: MotionLimits) -> list[_Piece]:
@@ -115,19 +116,38 @@ def _pieces(knots: Floats, limits: MotionLimits) -> list[_Piece]:
         if mate < 0:
             k += 1
             continue
-        one, two = made[min(k, mate)], made[max(k, mate)]
-        dt = one.dt_ms + two.dt_ms
-        made[min(k, mate) : max(k, mate) + 1] = [
-            _Piece(dt, one.v_start, two.v_end, (two.v_end - one.v_start) / dt * 1000.0)
-        ]
+        first = min(k, mate)
+        made[first : first + 2] = _join(made[first], made[first + 1], limits)
         k = 0
     return made
+
+
+def _join(one: _Piece, two: _Piece, limits: MotionLimits) -> list[_Piece]:
+    """Two pieces of equal length that change speed and position as much as ``one`` and ``two`` do.
+
+    One piece, which cannot keep the position, where that would ask for more than the limits or is tiny.
+    """
+    total_ms = one.dt_ms + two.dt_ms
+    share = one.dt_ms / total_ms
+    mean = (two.v_end - one.v_start) / total_ms * 1000.0
+    swing = 2.0 * share * (1.0 - share) * (one.a - two.a)
+    low, high = mean - abs(swing), mean + abs(swing)
+    v_middle = one.v_start + (mean + swing) * 0.0005 * total_ms
+    if total_ms < 2 * _TINY_MS or low < -limits.brake_mps2_max or high > limits.accel_mps2_max or v_middle < 1e-3:
+        return [_Piece(total_ms, one.v_start, two.v_end, mean, joined=True)]
+    half_ms = total_ms // 2
+    v_half = one.v_start + (mean + swing) * half_ms * 1e-3
+    return [
+        _Piece(half_ms, one.v_start, v_half, mean + swing, joined=True),
+        _Piece(total_ms - half_ms, v_half, two.v_end, mean - swing, joined=True),
+    ]
 
 
 def _mate(made: list[_Piece], k: int, lag_ms: float, jerk: float) -> int:
     """The shorter neighbour that short piece k should be joined to, -1 for none."""
     sides = [i for i in (k - 1, k + 1) if 0 <= i < len(made)]
-    near = [i for i in sides if made[i].dt_ms <= _LONG_LAGS * lag_ms and made[min(i, k)].v_end >= 1e-3]
+    free = [] if made[k].joined else [i for i in sides if not made[i].joined]
+    near = [i for i in free if made[i].dt_ms <= _LONG_LAGS * lag_ms and made[min(i, k)].v_end >= 1e-3]
     steep = False
     for i in sides:
         beside_ms = made[i].dt_ms if made[i].dt_ms <= _LONG_LAGS * lag_ms else 0

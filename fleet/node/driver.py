@@ -13,7 +13,8 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from fleet.node.bodies import heard_body, planner_body, planning_body, scale_of
+from fleet.node.bodies import planner_body, planning_body, scale_of
+from fleet.node.hearing import Hearing
 from fleet.node.judge import ZoneJudge
 from fleet.node.kernel import Kernel, Rest
 from fleet.node.lanes import Lanes
@@ -27,7 +28,6 @@ from fleet.protocol.codec import Codec
 from fleet.protocol.core import Core
 from fleet.protocol.records import Adopt, Drop, LiveTube, Local
 from fleet.protocol.table import Phase
-from fleet.protocol.wire import Intent
 from hardware.base import Applied, Health, VehicleInterface
 from hardware.vehicle import Vehicle
 from planners.interface import Body, Commitment, JointPlanner
@@ -36,7 +36,6 @@ from planners.zone_map import MotionLimits, Passage
 
 AGREE_MS = 50
 LOOK_MS = 100
-OVERHEARD_MS = 1000
 """Sensors deliver tracks at this rate."""
 ANNOUNCE_S = 11.0
 """A vehicle announces itself this long before the line at the legal limit, at least ``ANNOUNCE_LENGTHS``."""
@@ -44,6 +43,7 @@ ANNOUNCE_LENGTHS = 6.0
 REPLAN_MS = 300
 FALLBACK_WAIT_MS = 2500
 """Standing at the line for so long without agreement, the vehicle crosses by sight."""
+_FORESIGHT_S = 1.5
 _PERIOD_NS = 1_000_000
 
 Noter = Callable[[int, str, Mapping[str, object]], None]
@@ -119,13 +119,12 @@ class Node:
         self._crossing_by_sight = False
         self._committed: TimedPath | None = None
         self._planned_ms = -REPLAN_MS
-        self._leader_key: tuple[str, bytes] | None = None
+        self._planned_behind: TimedPath | None = None
         self._plan_raw = b""
-        self._elsewhere: dict[str, Intent] = {}
-        """Latest intents of vehicles that deal with other zones; they tell who a track is."""
+        self._hearing = Hearing(parts.name, parts.core, parts.codec, parts.book)
         self._breached = False
-        parts.judge.beyond = self._beyond
-        parts.zone_planner.beyond = self._beyond
+        parts.judge.beyond = self._hearing.beyond
+        parts.zone_planner.beyond = self._hearing.beyond
 
     @property
     def plan(self) -> TimedPath | None:
@@ -164,9 +163,10 @@ class Node:
         core = parts.core
         watch = parts.watch
         watch.enter("protocol")
+        zone_id = self._engagement.passage.zone_id if self._engagement else ""
         for raw in inbox:
             core.step(raw, now_ms)
-            self._overhear(raw)
+            self._hearing.overhear(raw, zone_id)
         watch.leave()
         if now_ms - parts.around.stamp_ms >= LOOK_MS:
             watch.enter("perception")
@@ -186,43 +186,11 @@ class Node:
 
     # --- sensing
 
-    def _overhear(self, raw: bytes) -> None:
-        """Keep what vehicles at other zones announce: it is not agreed with, but explains what is seen."""
-        message = self._parts.codec.open(raw).message
-        if message is not None and isinstance(message.body, Intent) and message.sender != self.name:
-            zone = self._engagement.passage.zone_id if self._engagement else ""
-            if message.zone != zone and self._parts.codec.authenticate(self._parts.codec.open(raw)):
-                self._elsewhere[message.sender] = message.body
-
-    def _beyond(self, now_ms: int) -> list[Commitment]:
-        """What vehicles at other zones announce, as plans to keep clear of; they may stand where this one leaves."""
-        book = self._parts.book
-        found = []
-        for name in sorted(self._elsewhere):
-            intent = self._elsewhere[name]
-            plan = book.decode(intent.plan)
-            if now_ms - intent.stamp_ms <= OVERHEARD_MS and plan is not None and book.knows(plan):
-                found.append(Commitment(heard_body(name, intent.body), plan))
-        return found
-
-    def _heard(self, now_ms: int) -> dict[str, Intent]:
-        """Fresh intents of every zone, by sender."""
-        found = self._parts.core.peers(now_ms)
-        for name in [n for n, intent in self._elsewhere.items() if now_ms - intent.stamp_ms > OVERHEARD_MS]:
-            del self._elsewhere[name]
-        return {**self._elsewhere, **found} if self._elsewhere else found
-
     def _look(self, now_ms: int) -> None:
         """Take new tracks, tell who of them speaks, and see whether a commitment still stands."""
         parts = self._parts
-        now_s = now_ms * 1e-3
-        heard = []
-        for name, intent in self._heard(now_ms).items():
-            body = intent.body
-            centre = parts.book.centre(intent.plan, (0.5 * body.length_mm - body.rear_mm) * 1e-3, now_s)
-            if centre is not None:
-                heard.append((name, centre))
-        parts.around.update(now_ms, parts.hardware.perceive(now_ms * _PERIOD_NS), heard)
+        tracks = parts.hardware.perceive(now_ms * _PERIOD_NS)
+        parts.around.update(now_ms, tracks, self._hearing.places(now_ms))
         engagement = self._engagement
         if engagement is None:
             return
@@ -239,7 +207,7 @@ class Node:
 
     def _by_sight_matters(self, now_ms: int) -> bool:
         """Whether the vehicle may come to cross by sight: it has nothing agreed and stands, or hears nobody."""
-        return self._committed is None and (self.kernel.status.v_mps < 1.0 * self.scale or not self._heard(now_ms))
+        return self._committed is None and (self.kernel.status.v_mps < 1.0 * self.scale or not self._hearing.heard(now_ms))
 
     def _look_again(self, now_ms: int, plan: TimedPath, engagement: _Engagement) -> None:
         """Before the point of no return, give a commitment back that the world has made unsafe."""
@@ -268,27 +236,24 @@ class Node:
     def _ran_into(self, now_ms: int, plan: TimedPath, peer: str) -> bool:
         """Whether the vehicle ahead announces a plan that this vehicle's commitment would run into."""
         parts = self._parts
-        intent = self._heard(now_ms).get(peer)
-        announced = parts.book.decode(intent.plan) if intent is not None else None
-        if intent is None or announced is None or not parts.book.knows(announced):
+        other = self._hearing.commitment(peer, now_ms)
+        if other is None or parts.lanes.follows(now_ms * 1e-3, (other.body, other.plan), (self.body, plan)):
             return False
-        other = Commitment(heard_body(peer, intent.body), announced)
-        if parts.lanes.follows(now_ms * 1e-3, (other.body, announced), (self.body, plan)):
-            return False
-        return bool(parts.judge.clash(Commitment(self.body, plan), other, now_ms))
+        return parts.judge.clash(Commitment(self.body, plan), other, now_ms)
 
     # --- engagement with a zone
 
     def _engage(self, now_ms: int) -> None:
-        """Announce at the next zone in time; leave a zone once cleared."""
+        """Announce at the next zone in time. A cleared zone is left only for the next one: until then the
+        vehicle goes on saying where it is, so that nobody has to take it for a silent one."""
         parts, engagement = self._parts, self._engagement
-        if engagement is not None:
-            if not engagement.cleared:
-                engagement.cleared = self.rear_s_m >= engagement.clear_rear_s_m
-                return
-            self._leave(now_ms)
+        if engagement is not None and not engagement.cleared:
+            engagement.cleared = self.rear_s_m >= engagement.clear_rear_s_m
+            if engagement.cleared:
+                self._crossing_by_sight = self._breached = False
+            return
         passage = self.road.next_passage(self.rear_s_m)
-        if passage is None:
+        if passage is None or (engagement is not None and passage is engagement.passage):
             return
         k = min(int(max(0.0, self.kernel.status.s_m) / self.road.step_m), len(self.road.x) - 1)
         limit = min(float(self.road.path.limit_mps[k]), self.body.limits.speed_mps_max)
@@ -296,19 +261,13 @@ class Node:
         if passage.line_s_m - self.front_s_m > reach:
             return
         clear = clear_rear_s_m(self.road.length_m, passage.exit_s_m, self.road.after(passage), self.body)
+        if engagement is not None:
+            parts.core.disengage(now_ms)
         self._engagement = _Engagement(passage, clear, arrived_ms=now_ms)
         self._right_of_way = RightOfWay(parts.book.roads, self.scale)
         parts.judge.enter(passage.zone_id)
         parts.zone_planner.enter(passage.zone_id)
         parts.core.engage(passage.zone_id, parts.session, now_ms)
-
-    def _leave(self, now_ms: int) -> None:
-        self._engagement = None
-        self._committed = None
-        self._crossing_by_sight = False
-        self._breached = False
-        self._parts.core.disengage(now_ms)
-        self._own_plan(now_ms, from_reference=True)
 
     # --- the vehicle's own plan
 
@@ -332,10 +291,22 @@ class Node:
             return
         tolerance = max(0.1 * self.scale, 0.6 * self.body.budget.longitudinal_m)
         strayed = abs(kernel.status.longitudinal_error_m) > tolerance
-        leader = self._heard_leader(now_ms)
-        changed = leader is not None and (leader[0], leader[1]) != self._leader_key
-        if strayed or changed or self._could_move_up(now_ms):
+        if strayed or self._leader_changed(now_ms) or self._could_move_up(now_ms):
             self._own_plan(now_ms, from_reference=not strayed)
+
+    def _leader_changed(self, now_ms: int) -> bool:
+        """Whether the vehicle ahead has a new plan that matters: one in the way, or one that lets this vehicle on.
+
+        A plan that does not matter is left alone: a new own plan would void proposals that start from the old.
+        """
+        kernel, leader = self.kernel, self._heard_leader(now_ms)
+        if leader is None or kernel.plan is None or kernel.arrays is None or leader.plan == self._planned_behind:
+            return False
+        if self._parts.judge.clash(Commitment(self.body, kernel.plan), leader, now_ms):
+            return True
+        _, v_now, _ = kernel.arrays.at(now_ms * 1e-3)
+        _, v_soon, _ = kernel.arrays.at(now_ms * 1e-3 + _FORESIGHT_S)
+        return v_soon < v_now - 0.1 * self.scale or v_now < 0.1 * self.scale
 
     def _could_move_up(self, now_ms: int) -> bool:
         """Standing at the plan's end with the way to the line free."""
@@ -348,12 +319,10 @@ class Node:
             room = min(room, leader.gap_m - 1.0 * self.scale)
         return room > 1.5 * self.scale
 
-    def _heard_leader(self, now_ms: int) -> tuple[str, bytes] | None:
+    def _heard_leader(self, now_ms: int) -> Commitment | None:
+        """What the vehicle ahead says it drives."""
         leader = self.kernel.status.leader
-        if leader is None or leader.peer is None:
-            return None
-        intent = self._heard(now_ms).get(leader.peer)
-        return (leader.peer, intent.plan) if intent is not None else None
+        return None if leader is None or leader.peer is None else self._hearing.commitment(leader.peer, now_ms)
 
     def _own_plan(self, now_ms: int, *, from_reference: bool) -> None:
         """Plan to stand before the next line the vehicle has no right to pass, behind what is ahead."""
@@ -363,12 +332,8 @@ class Node:
         if from_reference and kernel.arrays is not None:
             s, v, _ = kernel.arrays.at(now_ms * 1e-3)
         heard = self._heard_leader(now_ms)
-        self._leader_key = heard
-        leader = None
-        if heard is not None:
-            intent, plan = self._heard(now_ms).get(heard[0]), parts.book.decode(heard[1])
-            if intent is not None and plan is not None and parts.book.knows(plan):
-                leader = Commitment(planning_body(heard_body(heard[0], intent.body)), plan)
+        self._planned_behind = None if heard is None else heard.plan
+        leader = None if heard is None else Commitment(planning_body(heard.body), heard.plan)
         line = self._line_s_m()
         plan = parts.planner.approach(
             self._approach_body(now_ms), self.road.path.path_id, (s, v), now_ms=now_ms, stop_s_m=line, leader=leader
@@ -380,7 +345,7 @@ class Node:
     def _approach_body(self, now_ms: int) -> Body:
         """Without radio contact, approach so gently that others can see that this vehicle will stop."""
         engagement = self._engagement
-        radio_dead = engagement is not None and not self._heard(now_ms) and bool(self._parts.around.tracks)
+        radio_dead = engagement is not None and not self._hearing.heard(now_ms) and bool(self._parts.around.tracks)
         if not radio_dead:
             return planning_body(self.body)
         limits = self.body.limits
@@ -450,7 +415,7 @@ class Node:
             arrived_ms=engagement.arrived_ms,
             eta_ms=now_ms + int(1000.0 * room / max(1.0 * self.scale, status.v_mps)),
             plan=self._plan_raw,
-            wants_commit=self._committed is None and not self._crossing_by_sight,
+            wants_commit=self._committed is None and not self._crossing_by_sight and not engagement.cleared,
             pnr_passed=self._committed is not None and status.past_no_return,
             has_contingency=status.rest is not Rest.NONE,
             cleared=self.phase is Phase.CLEARED,
@@ -469,10 +434,8 @@ class Node:
 
     def _drop(self, now_ms: int, effect: Drop) -> None:
         """The right is gone: drive on only what needs none."""
-        if self._committed is None:
-            return
-        self._committed = None
-        if not effect.reason.startswith("cleared"):
+        if self._committed is not None:
+            self._committed = None
             self._own_plan(now_ms, from_reference=True)
 
     def _abort(self, now_ms: int, engagement: _Engagement) -> None:

@@ -86,7 +86,7 @@ class ZoneJudge:
     def _entry(self, entry: Entry, plan: TimedPath, body: Body, proposal: Proposal, local: Local) -> list[str]:
         """Lease, silent road users and exit room, for one vehicle of the batch."""
         road = self._book.roads.get(plan.path_id)
-        passage = next((p for p in road.passages if p.zone_id == self._zone_id), None)
+        passage = road.passage(self._zone_id, plan.s0_mm * 1e-3)
         if passage is None:
             return [f"not_through_zone:{entry.vehicle}"]
         clear_s = clear_rear_s_m(road.length_m, passage.exit_s_m, road.after(passage), body)

@@ -76,7 +76,7 @@ class ZonePlanner:
         if approach is None or not self._book.knows(approach):
             return None
         road = self._book.roads.get(approach.path_id)
-        passage = next((p for p in road.passages if p.zone_id == self._zone_id), None)
+        passage = road.passage(self._zone_id, approach.s0_mm * 1e-3)
         if passage is None:
             return None
         following = road.after(passage)
@@ -122,7 +122,7 @@ class ZonePlanner:
     def lease_end_ms(self, plan: TimedPath, body: Body) -> int | None:
         """When the plan is out of the zone (and its exit room), with margin; None: never."""
         road = self._book.roads.get(plan.path_id)
-        passage = next((p for p in road.passages if p.zone_id == self._zone_id), None)
+        passage = road.passage(self._zone_id, plan.s0_mm * 1e-3)
         if passage is None:
             return None
         clear_s = clear_rear_s_m(road.length_m, passage.exit_s_m, road.after(passage), body)

@@ -48,10 +48,10 @@ class RightOfWay:
         occupied = False
         for row, track in enumerate(around.tracks):
             for place in around.placements(row):
-                passage = next((p for p in self._roads.get(place.path_id).passages if p.zone_id == zone_id), None)
+                passage = self._roads.get(place.path_id).passage(zone_id, place.rear_s_m)
                 if passage is None:
                     continue
-                if place.front_s_m > passage.line_s_m + 0.6 * self._scale and place.rear_s_m < passage.exit_s_m:
+                if place.front_s_m > passage.line_s_m + 0.6 * self._scale:
                     occupied = True
                 near = -0.6 * self._scale <= passage.line_s_m - place.front_s_m <= _AT_LINE_M * self._scale
                 if near and track.speed_mps < STATIONARY_MPS * self._scale and place.path_id != own_path_id:
@@ -93,8 +93,8 @@ class RightOfWay:
                 continue
             for place in around.placements(row):
                 path = self._roads.zone_map.paths[place.path_id]
-                passage = next((p for p in self._roads.get(place.path_id).passages if p.zone_id == zone_id), None)
-                if passage is None or path.origin == approach or place.rear_s_m > passage.exit_s_m:
+                passage = self._roads.get(place.path_id).passage(zone_id, place.rear_s_m)
+                if passage is None or path.origin == approach:
                     continue
                 inside = place.front_s_m > passage.line_s_m + 0.6 * self._scale
                 starting = place.front_s_m > passage.line_s_m - 0.6 * self._scale
@@ -118,7 +118,7 @@ class RightOfWay:
             if track.speed_mps < STATIONARY_MPS * self._scale:
                 continue
             for place in around.placements(row):
-                passage = next((p for p in self._roads.get(place.path_id).passages if p.zone_id == zone_id), None)
+                passage = self._roads.get(place.path_id).passage(zone_id, place.rear_s_m)
                 if passage is None:
                     continue
                 room = passage.line_s_m + 0.6 * self._scale - place.front_s_m

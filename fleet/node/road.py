@@ -78,6 +78,10 @@ class Road:
                 return passage
         return None
 
+    def passage(self, zone_id: str, s_m: float) -> Passage | None:
+        """The passage of ``zone_id`` that a rear axle at ``s_m`` has not left; a loop may pass a zone twice."""
+        return next((p for p in self.passages if p.zone_id == zone_id and s_m < p.exit_s_m), None)
+
     def after(self, passage: Passage) -> Passage | None:
         """The zone after ``passage`` on this path."""
         at = self.passages.index(passage) + 1

@@ -145,8 +145,8 @@ def silent_threats(around: Surroundings, roads: Roads, zone_id: str, path_id: st
         times = []
         own_lane_behind = False
         for place in around.placements(row):
-            passage = next((p for p in roads.get(place.path_id).passages if p.zone_id == zone_id), None)
-            if passage is None or place.rear_s_m > passage.exit_s_m:
+            passage = roads.get(place.path_id).passage(zone_id, place.rear_s_m)
+            if passage is None:
                 continue
             if place.path_id == path_id:
                 if place.front_s_m < front_s_m:

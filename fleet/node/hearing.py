@@ -1,0 +1,70 @@
+"""Who is heard, at this zone and at others, and what they say they drive.
+
+A node agrees only with vehicles at its own zone. What vehicles at other zones announce is overheard:
+it tells who a track is, and where somebody stands on whom this vehicle would run after its zone.
+"""
+
+from __future__ import annotations
+
+from fleet.node.bodies import heard_body
+from fleet.node.plan_book import PlanBook
+from fleet.protocol.codec import Codec
+from fleet.protocol.core import Core
+from fleet.protocol.wire import Intent
+from planners.interface import Commitment
+
+OVERHEARD_MS = 1000
+"""An overheard intent counts for so long: four of a vehicle with nothing to decide."""
+
+
+class Hearing:
+    """Fresh intents of every zone."""
+
+    def __init__(self, name: str, core: Core, codec: Codec, book: PlanBook) -> None:
+        self._name, self._core, self._codec, self._book = name, core, codec, book
+        self._elsewhere: dict[str, Intent] = {}
+
+    def overhear(self, raw: bytes, zone_id: str) -> None:
+        """Keep an intent that is not for ``zone_id``, the zone this vehicle deals with."""
+        opened = self._codec.open(raw)
+        message = opened.message
+        if message is None or message.zone == zone_id or message.sender == self._name:
+            return
+        if isinstance(message.body, Intent) and self._codec.authenticate(opened):
+            self._elsewhere[message.sender] = message.body
+
+    def heard(self, now_ms: int) -> dict[str, Intent]:
+        """Fresh intents by sender; what is said at the own zone comes before what was overheard."""
+        here = self._core.peers(now_ms)
+        if not self._elsewhere:
+            return here
+        for name in [n for n, intent in self._elsewhere.items() if now_ms - intent.stamp_ms > OVERHEARD_MS]:
+            del self._elsewhere[name]
+        return {**self._elsewhere, **here}
+
+    def beyond(self, now_ms: int) -> list[Commitment]:
+        """Plans announced at other zones, to keep clear of."""
+        here = self._core.peers(now_ms)
+        found = [self._commitment(name, intent) for name, intent in sorted(self.heard(now_ms).items()) if name not in here]
+        return [one for one in found if one is not None]
+
+    def commitment(self, name: str, now_ms: int) -> Commitment | None:
+        """What ``name`` says it drives; None: not heard, or no usable plan."""
+        intent = self.heard(now_ms).get(name)
+        return None if intent is None else self._commitment(name, intent)
+
+    def _commitment(self, name: str, intent: Intent) -> Commitment | None:
+        plan = self._book.decode(intent.plan)
+        if plan is None or not self._book.knows(plan):
+            return None
+        return Commitment(heard_body(name, intent.body), plan)
+
+    def places(self, now_ms: int) -> list[tuple[str, tuple[float, float]]]:
+        """Where each vehicle heard says that the centre of its outline is now."""
+        found = []
+        for name, intent in self.heard(now_ms).items():
+            ahead_m = (0.5 * intent.body.length_mm - intent.body.rear_mm) * 1e-3
+            centre = self._book.centre(intent.plan, ahead_m, now_ms * 1e-3)
+            if centre is not None:
+                found.append((name, centre))
+        return found
