@@ -20,9 +20,9 @@ from planners.zone_map import Floats, MotionLimits, Path
 _SHORT_LAGS = 0.4
 """Pieces shorter than this (in lags) are joined to a neighbour if the step to one is too steep ..."""
 _TINY_MS = 15
-"""... and pieces shorter than this in any case ..."""
+"""... and pieces shorter than this in any case."""
 _LONG_LAGS = 1.6
-"""... but only to a neighbour no longer than this, or the joint would act too early or too late."""
+"""Neighbours longer than this are not joined whole."""
 _STEP_S = 0.08
 """A step is steep if it exceeds what the jerk limit allows between the pieces' middles and this time."""
 
@@ -110,16 +110,52 @@ def _pieces(knots: Floats, limits: MotionLimits) -> list[_Piece]:
     v, a = knots[2].tolist(), knots[3].tolist()
     made = [_Piece(times[k + 1] - times[k], v[k], v[k + 1], a[k]) for k in range(len(times) - 1)]
     made = [piece for piece in made if piece.dt_ms > 0]
-    lag_ms, k = 1000.0 * lag_s(limits), 0
+    lag_ms, k = round(1000.0 * lag_s(limits)), 0
     while k < len(made):
-        mate = _mate(made, k, lag_ms, limits.jerk_mps3_max) if made[k].dt_ms < _SHORT_LAGS * lag_ms else -1
-        if mate < 0:
-            k += 1
-            continue
-        first = min(k, mate)
-        made[first : first + 2] = _join(made[first], made[first + 1], limits)
-        k = 0
+        short = made[k].dt_ms < _SHORT_LAGS * lag_ms and not made[k].joined
+        if short and (made[k].dt_ms < _TINY_MS or _steep(made, k, lag_ms, limits.jerk_mps3_max)):
+            mate = _mate(made, k, lag_ms)
+            if mate >= 0:
+                first = min(k, mate)
+                made[first : first + 2] = _join(made[first], made[first + 1], limits)
+                k = 0
+                continue
+        k += 1
     return made
+
+
+def _steep(made: list[_Piece], k: int, lag_ms: int, jerk: float) -> bool:
+    """Whether actuators cannot follow the step from piece k to one of its neighbours."""
+    for i in (k - 1, k + 1):
+        if 0 <= i < len(made):
+            beside_ms = made[i].dt_ms if made[i].dt_ms <= _LONG_LAGS * lag_ms else 0
+            apart_s = 0.0005 * (made[k].dt_ms + beside_ms) + _STEP_S
+            if abs(made[i].a - made[k].a) > jerk * apart_s:
+                return True
+    return False
+
+
+def _mate(made: list[_Piece], k: int, lag_ms: int) -> int:
+    """The neighbour that short piece k should be joined to, -1 for none; of a long one a lag is cut off.
+
+    Braking is spread to before the piece and acceleration to after it, so that speeds near a limit fall.
+    """
+    sides = [i for i in (k - 1, k + 1) if 0 <= i < len(made)]
+    falling = made[k].a < sum(made[i].a for i in sides) / max(1, len(sides))
+    for i in sides if falling else sides[::-1]:
+        if made[i].joined or made[min(i, k)].v_end < 1e-3:
+            continue
+        if made[i].dt_ms <= _LONG_LAGS * lag_ms:
+            return i
+        far_ms = made[i].dt_ms - lag_ms
+        if i < k:
+            v = made[i].v_start + made[i].a * far_ms * 1e-3
+            made[i : i + 1] = [_Piece(far_ms, made[i].v_start, v, made[i].a), _Piece(lag_ms, v, made[i].v_end, made[i].a)]
+            return k
+        v = made[i].v_start + made[i].a * lag_ms * 1e-3
+        made[i : i + 1] = [_Piece(lag_ms, made[i].v_start, v, made[i].a), _Piece(far_ms, v, made[i].v_end, made[i].a)]
+        return i
+    return -1
 
 
 def _join(one: _Piece, two: _Piece, limits: MotionLimits) -> list[_Piece]:
@@ -141,16 +177,3 @@ def _join(one: _Piece, two: _Piece, limits: MotionLimits) -> list[_Piece]:
         _Piece(half_ms, one.v_start, v_half, mean + swing, joined=True),
         _Piece(total_ms - half_ms, v_half, two.v_end, mean - swing, joined=True),
     ]
-
-
-def _mate(made: list[_Piece], k: int, lag_ms: float, jerk: float) -> int:
-    """The shorter neighbour that short piece k should be joined to, -1 for none."""
-    sides = [i for i in (k - 1, k + 1) if 0 <= i < len(made)]
-    free = [] if made[k].joined else [i for i in sides if not made[i].joined]
-    near = [i for i in free if made[i].dt_ms <= _LONG_LAGS * lag_ms and made[min(i, k)].v_end >= 1e-3]
-    steep = False
-    for i in sides:
-        beside_ms = made[i].dt_ms if made[i].dt_ms <= _LONG_LAGS * lag_ms else 0
-        apart_s = 0.0005 * (made[k].dt_ms + beside_ms) + _STEP_S
-        steep = steep or abs(made[i].a - made[k].a) > jerk * apart_s
-    return min(near, key=lambda i: made[i].dt_ms) if near and (steep or made[k].dt_ms < _TINY_MS) else -1

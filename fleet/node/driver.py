@@ -20,8 +20,9 @@ from fleet.node.kernel import Kernel, Rest
 from fleet.node.lanes import Lanes
 from fleet.node.plan_book import PlanBook
 from fleet.node.planning import ZonePlanner, clear_rear_s_m, first_time_beyond
-from fleet.node.right_of_way import APPROACH_MPS2, RightOfWay
+from fleet.node.right_of_way import APPROACH_MPS2
 from fleet.node.road import Road
+from fleet.node.sight import BySight
 from fleet.node.stopwatch import Stopwatch
 from fleet.node.surroundings import Surroundings, silent_threats
 from fleet.protocol.codec import Codec
@@ -41,8 +42,6 @@ ANNOUNCE_S = 11.0
 """A vehicle announces itself this long before the line at the legal limit, at least ``ANNOUNCE_LENGTHS``."""
 ANNOUNCE_LENGTHS = 6.0
 REPLAN_MS = 300
-FALLBACK_WAIT_MS = 2500
-"""Standing at the line for so long without agreement, the vehicle crosses by sight."""
 _FORESIGHT_S = 1.5
 _PERIOD_NS = 1_000_000
 
@@ -114,15 +113,16 @@ class Node:
         self.phase = Phase.APPROACH
         self.applied: Applied | None = None
         self.road = parts.road
-        self._right_of_way = RightOfWay(parts.book.roads, self.scale)
         self._engagement: _Engagement | None = None
-        self._crossing_by_sight = False
         self._committed: TimedPath | None = None
         self._planned_ms = -REPLAN_MS
         self._planned_behind: TimedPath | None = None
         self._plan_raw = b""
         self._hearing = Hearing(parts.name, parts.core, parts.codec, parts.book)
         self._breached = False
+        self.sight = BySight(
+            parts.core, parts.around, parts.judge, parts.planner, parts.book, self.body, self.scale
+        )
         parts.judge.beyond = self._hearing.beyond
         parts.zone_planner.beyond = self._hearing.beyond
 
@@ -195,15 +195,15 @@ class Node:
         if engagement is None:
             return
         if self._by_sight_matters(now_ms):
-            self._right_of_way.observe(now_ms, parts.around, engagement.passage.zone_id, self.road.path.path_id)
+            self.sight.observe(now_ms, engagement.passage.zone_id, self.road.path.path_id)
         if self._committed is not None:
             self._account(now_ms, self._committed, engagement)
             if not self.kernel.status.past_no_return:
                 self._look_again(now_ms, self._committed, engagement)
-        if self._crossing_by_sight and self.front_s_m < engagement.passage.line_s_m + 0.6 * self.scale:
-            approach = self.road.path.origin
-            if self._right_of_way.must_yield(parts.around, engagement.passage.zone_id, approach):
-                self._stop_by_sight(now_ms)
+        if self.sight.active and self.sight.must_stop(
+            now_ms, self.road, engagement.passage, self.front_s_m, self.kernel.status.v_mps
+        ):
+            self._stop_by_sight(now_ms, engagement)
 
     def _by_sight_matters(self, now_ms: int) -> bool:
         """Whether the vehicle may come to cross by sight: it has nothing agreed and stands, or hears nobody."""
@@ -248,9 +248,10 @@ class Node:
         vehicle goes on saying where it is, so that nobody has to take it for a silent one."""
         parts, engagement = self._parts, self._engagement
         if engagement is not None and not engagement.cleared:
-            engagement.cleared = self.rear_s_m >= engagement.clear_rear_s_m
+            claim_end_m = engagement.passage.exit_s_m if self._committed is None else engagement.clear_rear_s_m
+            engagement.cleared = self.rear_s_m >= claim_end_m
             if engagement.cleared:
-                self._crossing_by_sight = self._breached = False
+                self.sight.active = self._breached = False
             return
         passage = self.road.next_passage(self.rear_s_m)
         if passage is None or (engagement is not None and passage is engagement.passage):
@@ -264,7 +265,7 @@ class Node:
         if engagement is not None:
             parts.core.disengage(now_ms)
         self._engagement = _Engagement(passage, clear, arrived_ms=now_ms)
-        self._right_of_way = RightOfWay(parts.book.roads, self.scale)
+        self.sight.enter()
         parts.judge.enter(passage.zone_id)
         parts.zone_planner.enter(passage.zone_id)
         parts.core.engage(passage.zone_id, parts.session, now_ms)
@@ -281,7 +282,7 @@ class Node:
 
     def _keep_plan(self, now_ms: int) -> None:
         """Make or renew the own plan when it no longer says what the vehicle does."""
-        if self._committed is not None or self._crossing_by_sight:
+        if self._committed is not None or self.sight.active:
             return
         kernel, core = self.kernel, self._parts.core
         if kernel.plan is None:
@@ -389,20 +390,22 @@ class Node:
         passage, kernel = engagement.passage, self.kernel
         if engagement.cleared:
             return Phase.CLEARED
-        if self._crossing_by_sight:
+        if self.sight.active:
             return Phase.FALLBACK
+        standing = kernel.status.v_mps < 0.1 * max(self.scale, 0.2)
+        if not standing:
+            engagement.standing_since_ms = None
+        elif engagement.standing_since_ms is None:
+            engagement.standing_since_ms = now_ms
         before = self.front_s_m <= passage.line_s_m + 0.5 * self.scale
-        if self._committed is None and (not before or kernel.status.rest is Rest.NONE):
+        inside = self._committed is None and (not before or kernel.status.rest is Rest.NONE)
+        at_line = before and passage.line_s_m - self.front_s_m < 3.0 * self.scale
+        stuck = standing and self._committed is None and (inside or at_line)
+        if stuck and self._start_by_sight(now_ms, engagement, inside=inside):
+            return Phase.FALLBACK
+        if inside:
             return Phase.OCCUPYING
-        at_line = passage.line_s_m - self.front_s_m < 3.0 * self.scale
-        if kernel.status.v_mps < 0.1 and at_line:
-            if engagement.standing_since_ms is None:
-                engagement.standing_since_ms = now_ms
-            if self._committed is None and self._by_sight(now_ms, engagement):
-                return Phase.FALLBACK
-            return Phase.WAITING
-        engagement.standing_since_ms = None
-        return Phase.APPROACH
+        return Phase.WAITING if standing and at_line else Phase.APPROACH
 
     def _local(self, now_ms: int, engagement: _Engagement, estimate_ok: bool) -> Local:
         status = self.kernel.status
@@ -415,7 +418,7 @@ class Node:
             arrived_ms=engagement.arrived_ms,
             eta_ms=now_ms + int(1000.0 * room / max(1.0 * self.scale, status.v_mps)),
             plan=self._plan_raw,
-            wants_commit=self._committed is None and not self._crossing_by_sight and not engagement.cleared,
+            wants_commit=self._committed is None and not self.sight.active and not engagement.cleared,
             pnr_passed=self._committed is not None and status.past_no_return,
             has_contingency=status.rest is not Rest.NONE,
             cleared=self.phase is Phase.CLEARED,
@@ -450,43 +453,25 @@ class Node:
 
     # --- crossing by sight
 
-    def _by_sight(self, now_ms: int, engagement: _Engagement) -> bool:
+    def _start_by_sight(self, now_ms: int, engagement: _Engagement, *, inside: bool) -> bool:
         """Start to cross without agreement, if rule P9 allows it now."""
-        parts, passage = self._parts, engagement.passage
-        since = engagement.standing_since_ms
-        patience_ms = FALLBACK_WAIT_MS * (4 if parts.core.peers(now_ms) else 1)
-        if since is None or now_ms - since < patience_ms or now_ms < parts.core.frozen_until_ms(now_ms):
+        parts, passage, since = self._parts, engagement.passage, engagement.standing_since_ms
+        if since is None:
             return False
-        waits_for = self._right_of_way.may_enter(
-            now_ms, parts.around, passage.zone_id, self.road.path.origin, since
-        )
-        if waits_for:
+        plan = self.sight.start(now_ms, self.road, passage, self.kernel.status.s_m, since, inside=inside)
+        if plan is None:
             return False
-        following = self.road.after(passage)
-        stop = following.line_s_m if following else math.inf
-        state = (self.kernel.status.s_m, 0.0)
-        plan = parts.planner.approach(
-            planning_body(self.body), self.road.path.path_id, state, now_ms=now_ms, stop_s_m=stop, leader=None
-        )
-        clear = first_time_beyond(parts.book, plan, passage.exit_s_m + self.body.footprint.rear_m)
-        if clear is None or parts.judge.verify_alone(plan, self.body, self._tubes(now_ms), now_ms):
-            return False
-        self._crossing_by_sight = True
         self.counters.fallbacks += 1
-        parts.note(now_ms, "fallback", {"zone": passage.zone_id, "waited_ms": now_ms - since})
-        self._drive(plan, committed=False, line_s_m=stop)
+        parts.note(now_ms, "fallback", {"zone": passage.zone_id, "waited_ms": now_ms - since, "inside": inside})
+        following = self.road.after(passage)
+        self._drive(plan, committed=False, line_s_m=following.line_s_m if following else math.inf)
         return True
 
-    def _stop_by_sight(self, now_ms: int) -> None:
-        self._crossing_by_sight = False
-        self._parts.note(now_ms, "fallback_yield", {"zone": self._line_zone()})
+    def _stop_by_sight(self, now_ms: int, engagement: _Engagement) -> None:
+        self.sight.active = False
+        engagement.standing_since_ms = None
+        self._parts.note(now_ms, "fallback_yield", {"zone": engagement.passage.zone_id})
         self._own_plan(now_ms, from_reference=False)
-
-    def _line_zone(self) -> str:
-        return self._engagement.passage.zone_id if self._engagement else ""
-
-    def _tubes(self, now_ms: int) -> tuple[LiveTube, ...]:
-        return tuple(self._parts.core.known_tubes(now_ms))
 
     # --- watching itself
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from fleet.node.bodies import heard_body
 from fleet.node.lanes import Lanes
 from fleet.node.plan_book import PlanBook
-from fleet.node.planning import clear_rear_s_m, first_time_beyond
+from fleet.node.planning import claim_s_m, clear_rear_s_m, first_time_beyond
 from fleet.node.surroundings import STATIONARY_MPS, Surroundings, silent_threats
 from fleet.protocol.records import LiveTube, Local
 from fleet.protocol.table import Phase
@@ -86,7 +86,7 @@ class ZoneJudge:
     def _entry(self, entry: Entry, plan: TimedPath, body: Body, proposal: Proposal, local: Local) -> list[str]:
         """Lease, silent road users and exit room, for one vehicle of the batch."""
         road = self._book.roads.get(plan.path_id)
-        passage = road.passage(self._zone_id, plan.s0_mm * 1e-3)
+        passage = road.passage(self._zone_id, claim_s_m(plan, body))
         if passage is None:
             return [f"not_through_zone:{entry.vehicle}"]
         clear_s = clear_rear_s_m(road.length_m, passage.exit_s_m, road.after(passage), body)
@@ -166,24 +166,27 @@ class ZoneJudge:
         A vehicle that has nothing agreed cannot pass the one ahead of it in its lane, so while that one
         has nothing agreed either, or is in the batch, the follower's word adds nothing.
         """
-        tubes = {}
+        now_s = local.now_ms * 1e-3
+        tubes: dict[str, tuple[str, Body, float]] = {}
         for entry in batch:
             plan = self._book.decode(entry.plan)
             if plan is not None and self._book.knows(plan) and entry.vehicle in peers:
-                tubes[entry.vehicle] = (heard_body(entry.vehicle, peers[entry.vehicle].body), plan.path_id)
+                body = heard_body(entry.vehicle, peers[entry.vehicle].body)
+                tubes[entry.vehicle] = (plan.path_id, body, self._book.arrays(plan).at(now_s)[0])
         plans = {name: (heard_body(name, intent.body), intent.plan) for name, intent in peers.items()}
-        leaders = self._lanes.leaders(local.now_ms * 1e-3, plans)
+        leaders = self._lanes.leaders(now_s, plans)
         needed = set(tubes)
         for name in sorted(peers):
             intent = peers[name]
-            if name in tubes or intent.phase is Phase.CLEARED or intent.path_id not in self._book.roads.zone_map.paths:
+            plan = self._book.decode(intent.plan)
+            if name in tubes or intent.phase is Phase.CLEARED or plan is None or not self._book.knows(plan):
                 continue
             leader = leaders.get(name)
             waits = leader is not None and not intent.live and (leader in tubes or not peers[leader].held)
             if waits and intent.phase in {Phase.APPROACH, Phase.WAITING}:
                 continue
-            body = heard_body(name, intent.body)
-            if any(self._lanes.meet(path, other, intent.path_id, body) for other, path in tubes.values()):
+            place = (plan.path_id, heard_body(name, intent.body), self._book.arrays(plan).at(now_s)[0])
+            if any(self._lanes.meet(tube, place) for tube in tubes.values()):
                 needed.add(name)
         return frozenset(needed)
 

@@ -11,6 +11,9 @@ from planners.interface import Body, Conflicts
 from planners.timed_path import TimedPath
 from planners.zone_map import Conflict
 
+_BEHIND_M = 1.0
+"""A vehicle may be this far behind where it says it is."""
+
 
 class Lanes:
     """Relations between vehicles by their paths' conflict geometry."""
@@ -26,9 +29,14 @@ class Lanes:
             path_i, (wide_i.footprint, wide_i.budget), path_j, (wide_j.footprint, wide_j.budget)
         )
 
-    def meet(self, path_i: str, body_i: Body, path_j: str, body_j: Body) -> bool:
-        """Whether footprints on the two paths can touch at all."""
-        return bool(self._tables(path_i, body_i, path_j, body_j))
+    def meet(self, i: tuple[str, Body, float], j: tuple[str, Body, float]) -> bool:
+        """Whether footprints of two vehicles (path, body, s_m) can still touch if both only go on."""
+        for table in self._tables(i[0], i[1], j[0], j[1]):
+            first = max(0, int((i[2] - _BEHIND_M) / table.step_m) - table.first_bin)
+            ahead = table.hi_m[first:]
+            if bool(((ahead >= j[2] - _BEHIND_M) & (table.lo_m[first:] <= ahead)).any()):
+                return True
+        return False
 
     def lead_m(self, path_i: str, body_i: Body, s_i_m: float, path_j: str, body_j: Body, s_j_m: float) -> float | None:
         """How far j is ahead of i in a lane that both are in (negative: behind); None: not in one lane."""

@@ -60,7 +60,7 @@ class ZonePlanner:
             request = self._request(name, intent, bodies[name], leaders.get(name), switch_ms)
             if request is not None:
                 requests.append(request)
-        answer = self._planner.plan(requests, self._commitments(known, bodies, wanted, now_ms), now_ms=now_ms)
+        answer = self._planner.plan(requests, self._commitments(known, bodies, {request.body.vehicle for request in requests}, now_ms), now_ms=now_ms)
         entries = []
         refused = [(refusal.vehicle, refusal.reason) for refusal in answer.refused]
         for plan in answer.plans:
@@ -76,7 +76,7 @@ class ZonePlanner:
         if approach is None or not self._book.knows(approach):
             return None
         road = self._book.roads.get(approach.path_id)
-        passage = road.passage(self._zone_id, approach.s0_mm * 1e-3)
+        passage = road.passage(self._zone_id, claim_s_m(approach, body))
         if passage is None:
             return None
         following = road.after(passage)
@@ -86,7 +86,7 @@ class ZonePlanner:
         )
 
     def _commitments(
-        self, known: Sequence[LiveTube], bodies: dict[str, Body], wanted: dict[str, Intent], now_ms: int
+        self, known: Sequence[LiveTube], bodies: dict[str, Body], wanted: set[str], now_ms: int
     ) -> list[Commitment]:
         """Every tube that the batch must be clear of.
 
@@ -95,9 +95,9 @@ class ZonePlanner:
         batch in its lane (it adapts).
         """
         asked = []
-        for name in wanted:
-            plan = self._book.decode(wanted[name].plan)
-            if plan is not None and self._book.knows(plan):
+        for tube in known:
+            name, plan = tube.vehicle, self._book.decode(tube.plan)
+            if name in wanted and plan is not None and self._book.knows(plan):
                 asked.append((bodies[name], plan))
         live = {tube.vehicle for tube in known if tube.kind != "approach"}
         found: dict[tuple[str, bytes], Commitment] = {}
@@ -111,7 +111,7 @@ class ZonePlanner:
             if tube.kind == "approach" and any(self._lanes.follows(now_ms * 1e-3, other, one) for one in asked):
                 continue
             found[(tube.vehicle, tube.plan)] = Commitment(*other)
-        named = {tube.vehicle for tube in known} | set(wanted)
+        named = {tube.vehicle for tube in known}
         for other in self.beyond(now_ms):
             pair = (planning_body(other.body), other.plan)
             behind = any(self._lanes.follows(now_ms * 1e-3, pair, one) for one in asked)
@@ -122,12 +122,18 @@ class ZonePlanner:
     def lease_end_ms(self, plan: TimedPath, body: Body) -> int | None:
         """When the plan is out of the zone (and its exit room), with margin; None: never."""
         road = self._book.roads.get(plan.path_id)
-        passage = road.passage(self._zone_id, plan.s0_mm * 1e-3)
+        passage = road.passage(self._zone_id, claim_s_m(plan, body))
         if passage is None:
             return None
         clear_s = clear_rear_s_m(road.length_m, passage.exit_s_m, road.after(passage), body)
         leaves = first_time_beyond(self._book, plan, clear_s + body.footprint.rear_m)
         return None if leaves is None else math.ceil(leaves * 1000.0) + LEASE_MARGIN_MS
+
+
+def claim_s_m(plan: TimedPath, body: Body) -> float:
+    """A vehicle that starts ``plan`` may still claim every zone whose exit lies beyond this."""
+    length = body.footprint.length_m
+    return plan.s0_mm * 1e-3 - body.footprint.rear_m - EXIT_ROOM_LENGTHS * length
 
 
 def clear_rear_s_m(length_m: float, exit_s_m: float, following: object | None, body: Body) -> float:

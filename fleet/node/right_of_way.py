@@ -102,6 +102,19 @@ class RightOfWay:
                     return True
         return False
 
+    def all_stand(self, around: Surroundings, zone_id: str) -> bool:
+        """Whether nobody moves in the zone or comes up to it without looking like stopping."""
+        if self._rushing(around, zone_id):
+            return False
+        for row, track in enumerate(around.tracks):
+            if track.speed_mps < STATIONARY_MPS * self._scale:
+                continue
+            for place in around.placements(row):
+                passage = self._roads.get(place.path_id).passage(zone_id, place.rear_s_m)
+                if passage is not None and place.front_s_m > passage.line_s_m + 0.6 * self._scale:
+                    return False
+        return True
+
     def _before(self, waiting: _Waiting, approach: str, since_ms: int) -> bool:
         lead_s = (since_ms - waiting.since_ms) * 1e-3
         if abs(lead_s) > TIE_S:

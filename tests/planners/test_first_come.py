@@ -312,6 +312,7 @@ def test_followers_without_agreement_can_brake_for_what_is_agreed_ahead() -> Non
     follower = request(planner, zone_map, "f", "we", 42.0, 13.0, 2, leader=leader)
     plan = planner.plan([leader, follower], committed, now_ms=0).plans[0]
     assert plan.vehicle == "l" and min(a for _, a in plan.segments) < -300
+    assert plan == planner.plan([leader], committed, now_ms=0).plans[0]
     s_m, v_mps, _ = follower.approach.arrays().at(0.3)
     reaction = planner.approach(
         follower.body, "we", (s_m, v_mps), now_ms=300, stop_s_m=LINE_M, leader=Commitment(leader.body, plan)

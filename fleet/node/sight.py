@@ -1,0 +1,124 @@
+"""Crossing by sight: what a vehicle does that cannot agree (rule P9), and how a jam inside a zone comes apart.
+
+Before its line a vehicle that has stood without agreement crosses when the right of way says so and its
+way through is clear of every plan it knows. Inside a zone, vehicles may stand closer to each other than
+plans with error budgets allow, for instance where they were first switched on; no plan can be agreed
+for them then. After a while the first of them (by name) creeps on at walking pace, kept from whatever
+stands in its corridor by the safety kernel alone, while all others stand.
+"""
+
+from __future__ import annotations
+
+import math
+
+from fleet.node.bodies import planning_body
+from fleet.node.judge import ZoneJudge
+from fleet.node.plan_book import PlanBook
+from fleet.node.planning import first_time_beyond
+from fleet.node.right_of_way import RightOfWay
+from fleet.node.road import Road
+from fleet.node.surroundings import Surroundings
+from fleet.protocol.core import Core
+from fleet.protocol.table import Phase
+from planners.interface import Body, JointPlanner
+from planners.timed_path import TimedPath
+from planners.zone_map import MotionLimits, Passage
+
+WAIT_MS = 2500
+"""Standing at the line for so long without agreement, and hearing nobody, a vehicle crosses by sight."""
+WAIT_HEARD_MS = 10_000
+"""The same where others are heard: agreement is still likely."""
+JAM_MS = 5000
+JAM_TURN_MS = 3000
+"""A jam inside a zone is left alone for ``JAM_MS``, then each vehicle in it has a turn of ``JAM_TURN_MS`` to start."""
+STUCK_MS = 4000
+CREEP_MPS = 1.5
+
+
+class BySight:
+    """One vehicle's crossing by sight at its present zone."""
+
+    def __init__(
+        self, core: Core, around: Surroundings, judge: ZoneJudge, planner: JointPlanner, book: PlanBook,
+        body: Body, scale: float,
+    ) -> None:  # fmt: skip
+        self._core, self._around = core, around
+        self._judge, self._planner, self._book = judge, planner, book
+        self._body, self._scale = body, scale
+        self._right_of_way = RightOfWay(book.roads, scale)
+        self.active = False
+        self._creeping = False
+        self._moved_ms = 0
+
+    def enter(self) -> None:
+        """A new zone: nothing is known of who waits there."""
+        self._right_of_way = RightOfWay(self._book.roads, self._scale)
+        self.active = self._creeping = False
+
+    def observe(self, now_ms: int, zone_id: str, path_id: str) -> None:
+        """New tracks are there."""
+        self._right_of_way.observe(now_ms, self._around, zone_id, path_id)
+
+    def start(
+        self, now_ms: int, road: Road, passage: Passage, s_m: float, since_ms: int, *, inside: bool
+    ) -> TimedPath | None:
+        """The plan to cross by, if the vehicle, standing since ``since_ms``, may start now."""
+        if now_ms < self._core.frozen_until_ms(now_ms):
+            return None
+        free = self._jam_lets_go(now_ms, passage, since_ms) if inside else self._my_turn(now_ms, road, passage, since_ms)
+        if not free:
+            return None
+        following = road.after(passage)
+        stop = following.line_s_m if following else math.inf
+        plan = self._planner.approach(
+            planning_body(self._slow() if inside else self._body), road.path.path_id, (s_m, 0.0), now_ms=now_ms,
+            stop_s_m=stop, leader=None,
+        )  # fmt: skip
+        if not inside:
+            clear = first_time_beyond(self._book, plan, passage.exit_s_m + self._body.footprint.rear_m)
+            known = self._core.known_tubes(now_ms)
+            if clear is None or self._judge.verify_alone(plan, self._body, known, now_ms):
+                return None
+        self.active, self._creeping, self._moved_ms = True, inside, now_ms
+        return plan
+
+    def must_stop(self, now_ms: int, road: Road, passage: Passage, front_s_m: float, v_mps: float) -> bool:
+        """While crossing: whether to stop again, for somebody with the earlier turn or because the way is shut."""
+        if v_mps > 0.1 * self._scale:
+            self._moved_ms = now_ms
+        if now_ms - self._moved_ms > STUCK_MS:
+            return True
+        if self._creeping or front_s_m >= passage.line_s_m + 0.6 * self._scale:
+            return False
+        return self._right_of_way.must_yield(self._around, passage.zone_id, road.path.origin)
+
+    def _my_turn(self, now_ms: int, road: Road, passage: Passage, since_ms: int) -> bool:
+        patience_ms = WAIT_HEARD_MS if self._core.peers(now_ms) else WAIT_MS
+        if now_ms - since_ms < patience_ms:
+            return False
+        return not self._right_of_way.may_enter(now_ms, self._around, passage.zone_id, road.path.origin, since_ms)
+
+    def _jam_lets_go(self, now_ms: int, passage: Passage, since_ms: int) -> bool:
+        """The vehicle's turn among those that stand inside: by name, one at a time, and nobody moves."""
+        peers = self._core.peers(now_ms)
+        if any(intent.phase in {Phase.CROSSING, Phase.FALLBACK} for intent in peers.values()):
+            return False
+        standing = sorted(name for name, intent in peers.items() if intent.phase is Phase.OCCUPYING)
+        earlier = sum(1 for name in standing if name < self._body.vehicle)
+        turns = len(standing) + 1
+        waited = now_ms - since_ms - JAM_MS
+        if waited < 0 or (waited // JAM_TURN_MS) % turns != earlier:
+            return False
+        return self._right_of_way.all_stand(self._around, passage.zone_id)
+
+    def _slow(self) -> Body:
+        limits = self._body.limits
+        slow = MotionLimits(
+            min(limits.speed_mps_max, CREEP_MPS * max(self._scale, 0.1)),
+            0.5 * limits.accel_mps2_max,
+            limits.brake_mps2_max,
+            limits.lateral_accel_mps2_max,
+            limits.jerk_mps3_max,
+        )
+        return Body(self._body.vehicle, self._body.footprint, slow, self._body.budget)
+
