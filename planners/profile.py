@@ -25,6 +25,8 @@ _SECTION_LOSS_S = 0.015
 """Sections that cost less time than this when joined are joined."""
 _SPEED_MARGIN_MPS = 0.005
 """Kept below limits: what rounding to ms and mm/s2 may add to a speed."""
+_BEND_SHARE = 0.99
+"""Share of the speed that lateral acceleration allows: where short pieces are joined, speeds move a little."""
 _SHARE_OF_SWING = 0.8
 """Lag in shares of the time that a swing from full braking to full acceleration takes at the jerk limit.
 
@@ -68,8 +70,11 @@ def size_scale(body: Body) -> float:
 
 def speed_caps(path: Path, limits: MotionLimits) -> Floats:
     """Highest speed at each point of ``path``: legal limit, vehicle, and lateral acceleration; m/s."""
-    bend = np.sqrt(limits.lateral_accel_mps2_max / np.maximum(np.abs(path.kappa_1pm), 1e-9))
-    return np.minimum(np.minimum(path.limit_mps, limits.speed_mps_max), bend)
+    return np.minimum(np.minimum(path.limit_mps, limits.speed_mps_max), _bend_caps(path, limits))
+
+
+def _bend_caps(path: Path, limits: MotionLimits) -> Floats:
+    return np.sqrt(limits.lateral_accel_mps2_max / np.maximum(np.abs(path.kappa_1pm), 1e-9))
 
 
 def sections_of(path: Path, limits: MotionLimits) -> Sections:
@@ -78,7 +83,7 @@ def sections_of(path: Path, limits: MotionLimits) -> Sections:
     The smoothed body is half a lag of travel behind one copy and ahead of the other, so each section
     is widened by that distance at its own speed.
     """
-    caps = speed_caps(path, limits)
+    caps = np.minimum(speed_caps(path, limits), _BEND_SHARE * _bend_caps(path, limits))
     if not np.all(np.isfinite(caps)) or caps.min() <= 0.0:
         raise PlanError(f"path {path.path_id}: speed limits must be finite and > 0; found {caps.min():g} m/s")
     cells = np.minimum(caps[:-1], caps[1:])

@@ -161,7 +161,7 @@ def _mate(made: list[_Piece], k: int, lag_ms: int) -> int:
 def _join(one: _Piece, two: _Piece, limits: MotionLimits) -> list[_Piece]:
     """Two pieces of equal length that change speed and position as much as ``one`` and ``two`` do.
 
-    One piece, which cannot keep the position, where that would ask for more than the limits or is tiny.
+    One piece, which cannot keep the position, where that is tiny or would exceed a limit or the highest speed.
     """
     total_ms = one.dt_ms + two.dt_ms
     share = one.dt_ms / total_ms
@@ -169,7 +169,9 @@ def _join(one: _Piece, two: _Piece, limits: MotionLimits) -> list[_Piece]:
     swing = 2.0 * share * (1.0 - share) * (one.a - two.a)
     low, high = mean - abs(swing), mean + abs(swing)
     v_middle = one.v_start + (mean + swing) * 0.0005 * total_ms
-    if total_ms < 2 * _TINY_MS or low < -limits.brake_mps2_max or high > limits.accel_mps2_max or v_middle < 1e-3:
+    beyond = low < -limits.brake_mps2_max or high > limits.accel_mps2_max
+    outside = not 1e-3 <= v_middle <= max(one.v_start, one.v_end, two.v_end)
+    if total_ms < 2 * _TINY_MS or beyond or outside:
         return [_Piece(total_ms, one.v_start, two.v_end, mean, joined=True)]
     half_ms = total_ms // 2
     v_half = one.v_start + (mean + swing) * half_ms * 1e-3

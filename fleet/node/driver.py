@@ -196,10 +196,9 @@ class Node:
             return
         if self._by_sight_matters(now_ms):
             self.sight.observe(now_ms, engagement.passage.zone_id, self.road.path.path_id)
-        if self._committed is not None:
-            self._account(now_ms, self._committed, engagement)
-            if not self.kernel.status.past_no_return:
-                self._look_again(now_ms, self._committed, engagement)
+        self._account(now_ms, engagement)
+        if self._committed is not None and not self.kernel.status.past_no_return:
+            self._look_again(now_ms, self._committed, engagement)
         if self.sight.active and self.sight.must_stop(
             now_ms, self.road, engagement.passage, self.front_s_m, self.kernel.status.v_mps
         ):
@@ -220,21 +219,17 @@ class Node:
                 engagement.aborting = f"silent:{parts.around.tracks[row].track_id}"
                 return
 
-    def _account(self, now_ms: int, plan: TimedPath, engagement: _Engagement) -> None:
-        """Tell the kernel whether the vehicle ahead does what this vehicle's commitment was verified against."""
+    def _account(self, now_ms: int, engagement: _Engagement) -> None:
+        """Tell the kernel whether this vehicle's plan is clear of what the vehicle ahead announces."""
         kernel = self.kernel
         peer = kernel.status.leader.peer if kernel.status.leader is not None else None
-        if peer is None:
-            kernel.accounted = None
-        elif not self._ran_into(now_ms, plan, peer):
-            kernel.accounted = peer
-        else:
-            kernel.accounted = None
-            if not kernel.status.past_no_return:
-                engagement.aborting = f"leader:{peer}"
+        clear = peer is not None and kernel.plan is not None and not self._ran_into(now_ms, kernel.plan, peer)
+        kernel.accounted = peer if clear else None
+        if peer is not None and not clear and self._committed is not None and not kernel.status.past_no_return:
+            engagement.aborting = f"leader:{peer}"
 
     def _ran_into(self, now_ms: int, plan: TimedPath, peer: str) -> bool:
-        """Whether the vehicle ahead announces a plan that this vehicle's commitment would run into."""
+        """Whether the vehicle ahead announces a plan that this vehicle's plan would run into."""
         parts = self._parts
         other = self._hearing.commitment(peer, now_ms)
         if other is None or parts.lanes.follows(now_ms * 1e-3, (other.body, other.plan), (self.body, plan)):

@@ -13,12 +13,12 @@ from fleet.protocol.core import Core
 from fleet.protocol.wire import Intent
 from planners.interface import Commitment
 
-OVERHEARD_MS = 1000
-"""An overheard intent counts for so long: four of a vehicle with nothing to decide."""
+OVERHEARD_MS = 2000
+"""An overheard intent counts for so long, as one of the own zone does: bursts of five lost intents are common."""
 
 
 class Hearing:
-    """Fresh intents of every zone."""
+    """Intents of every zone, of the last two seconds."""
 
     def __init__(self, name: str, core: Core, codec: Codec, book: PlanBook) -> None:
         self._name, self._core, self._codec, self._book = name, core, codec, book
@@ -35,7 +35,7 @@ class Hearing:
 
     def heard(self, now_ms: int) -> dict[str, Intent]:
         """Fresh intents by sender; what is said at the own zone comes before what was overheard."""
-        here = self._core.peers(now_ms)
+        here = self._core.heard(now_ms)
         if not self._elsewhere:
             return here
         for name in [n for n, intent in self._elsewhere.items() if now_ms - intent.stamp_ms > OVERHEARD_MS]:
@@ -44,7 +44,7 @@ class Hearing:
 
     def beyond(self, now_ms: int) -> list[Commitment]:
         """Plans announced at other zones, to keep clear of."""
-        here = self._core.peers(now_ms)
+        here = self._core.heard(now_ms)
         found = [self._commitment(name, intent) for name, intent in sorted(self.heard(now_ms).items()) if name not in here]
         return [one for one in found if one is not None]
 

@@ -89,7 +89,10 @@ class Kernel:
         self.committed = False
         self.line_s_m = math.inf
         self.accounted: str | None = None
-        """The vehicle ahead whose announced plan this vehicle's commitment is verified against, if any."""
+        """The vehicle ahead whose announced plan this vehicle's plan is clear of by the verifier, if any.
+
+        An agreed plan then needs no guard; on an own plan RSS distance is kept all the same, since the
+        other is free to change its mind."""
         self.status = Status()
 
     def follow(self, road: Road, plan: TimedPath, arrays: SegmentArrays, *, committed: bool, line_s_m: float) -> None:
@@ -160,7 +163,10 @@ class Kernel:
         look = self.stop_distance_m(v_mps) + (2.0 * v_mps + 8.0 * self._scale)
         leader = around.leader(self.road, front, self._half_width, look) if self.road is not None else None
         status.leader = leader
-        if leader is None or self._accounted(leader):
+        if leader is None:
+            return math.inf
+        accounted = leader.peer is not None and leader.peer == self.accounted
+        if accounted and self.committed:
             return math.inf
         gap_min = _GAP_MIN_M * self._scale
         v_lead = max(0.0, leader.speed_mps) if not leader.crossing else 0.0
@@ -169,12 +175,10 @@ class Kernel:
             room = max(0.05 * self._scale, leader.gap_m - 0.5 * gap_min)
             closing = max(0.0, v_mps * v_mps - v_lead * v_lead) / (2.0 * room)
             return -min(self.vehicle.limits.brake_mps2_max, max(closing, 0.4 * self.vehicle.limits.brake_mps2_plan))
+        if accounted:
+            return math.inf
         wanted = gap_min + _FOLLOW_TIME_S * v_mps
         return _FOLLOW_GAIN * (leader.gap_m - wanted) + _FOLLOW_SPEED_GAIN * (v_lead - v_mps) + 0.2 * self._scale
-
-    def _accounted(self, leader: Leader) -> bool:
-        """A road user whose own agreed plan was verified against this vehicle's plan needs no guard."""
-        return self.committed and leader.peer is not None and leader.peer == self.accounted
 
     def rss_distance_m(self, v_mps: float, v_lead_mps: float) -> float:
         """RSS distance with this vehicle's limits, at least the standstill gap."""

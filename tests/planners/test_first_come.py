@@ -306,13 +306,15 @@ def test_whatever_arrives_the_verifier_accepts_the_plans(name: str, data: st.Dat
 def test_followers_without_agreement_can_brake_for_what_is_agreed_ahead() -> None:
     zone_map, tables = cross()
     planner = FirstCome(zone_map, tables)
-    crossing = request(planner, zone_map, "x", "sn", 55.0, 9.0, 0)
-    committed = [Commitment(crossing.body, planned("first_come", [crossing], [], zone_map, tables).plans[0])]
-    leader = request(planner, zone_map, "l", "we", 60.0, 13.0, 1)
-    follower = request(planner, zone_map, "f", "we", 42.0, 13.0, 2, leader=leader)
+    committed = [Commitment(body("x"), TimedPath("x", "sn", 0, 115_000, 2000, ((60_000, 0),)))]
+    leader = request(planner, zone_map, "l", "we", 40.0, 13.0, 1)
+    follower = request(planner, zone_map, "f", "we", 22.0, 13.0, 2, leader=leader)
     plan = planner.plan([leader, follower], committed, now_ms=0).plans[0]
-    assert plan.vehicle == "l" and min(a for _, a in plan.segments) < -300
     assert plan == planner.plan([leader], committed, now_ms=0).plans[0]
+    unaware = Commitment(follower.body, follower.approach)
+    assert Verifier(zone_map).pair(Commitment(leader.body, plan), unaware, from_ms=0) is not None
+    careful = planned("first_come", [leader], [*committed, unaware], zone_map, tables).plans[0]
+    assert careful != plan
     s_m, v_mps, _ = follower.approach.arrays().at(0.3)
     reaction = planner.approach(
         follower.body, "we", (s_m, v_mps), now_ms=300, stop_s_m=LINE_M, leader=Commitment(leader.body, plan)
