@@ -147,14 +147,12 @@ def _mate(made: list[_Piece], k: int, lag_ms: int) -> int:
             continue
         if made[i].dt_ms <= _LONG_LAGS * lag_ms:
             return i
-        far_ms = made[i].dt_ms - lag_ms
-        if i < k:
-            v = made[i].v_start + made[i].a * far_ms * 1e-3
-            made[i : i + 1] = [_Piece(far_ms, made[i].v_start, v, made[i].a), _Piece(lag_ms, v, made[i].v_end, made[i].a)]
-            return k
-        v = made[i].v_start + made[i].a * lag_ms * 1e-3
-        made[i : i + 1] = [_Piece(lag_ms, made[i].v_start, v, made[i].a), _Piece(far_ms, v, made[i].v_end, made[i].a)]
-        return i
+        near_first = i > k
+        cut_ms = lag_ms if near_first else made[i].dt_ms - lag_ms
+        v = made[i].v_start + made[i].a * cut_ms * 1e-3
+        head = _Piece(cut_ms, made[i].v_start, v, made[i].a)
+        made[i : i + 1] = [head, _Piece(made[i].dt_ms - cut_ms, v, made[i].v_end, made[i].a)]
+        return i if near_first else k
     return -1
 
 

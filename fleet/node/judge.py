@@ -18,6 +18,7 @@ from fleet.protocol.wire import Entry, Intent, Proposal
 from planners.check_fast import FastVerifier
 from planners.interface import Body, Commitment
 from planners.timed_path import TimedPath
+from planners.zone_map import ErrorBudget
 
 EPS_S = 0.010
 """Clock bound of the fleet (equal to the protocol's ``eps_ms``)."""
@@ -72,11 +73,19 @@ class ZoneJudge:
         findings = self._verifier.joint(mine, others, from_ms=local.now_ms)
         return tuple(f"{finding.kind}:{finding.vehicle}:{finding.other}" for finding in findings)
 
-    def verify_alone(self, plan: TimedPath, body: Body, known: Sequence[LiveTube], now_ms: int) -> tuple[str, ...]:
-        """Whether a plan nobody voted on (crossing by sight, or a commitment looked at again) is clear of all known."""
+    def verify_alone(
+        self, plan: TimedPath, body: Body, known: Sequence[LiveTube], now_ms: int, *, budget_share: float = 1.0
+    ) -> tuple[str, ...]:
+        """Whether a plan nobody voted on (crossing by sight) is clear of all known plans.
+
+        ``budget_share`` scales all error budgets, for motion at walking pace among standing vehicles.
+        """
         bodies = {tube.vehicle: heard_body(tube.vehicle, tube.body) for tube in known if tube.body is not None}
         mine = [Commitment(body, plan)]
-        findings = self._verifier.joint(mine, self._others(known, bodies, mine, now_ms), from_ms=now_ms)
+        others = self._others(known, bodies, mine, now_ms)
+        if budget_share < 1.0:
+            mine, others = ([_thrifty(one, budget_share) for one in group] for group in (mine, others))
+        findings = self._verifier.joint(mine, others, from_ms=now_ms)
         return tuple(f"{finding.kind}:{finding.vehicle}:{finding.other}" for finding in findings)
 
     def clash(self, a: Commitment, b: Commitment, now_ms: int) -> bool:
@@ -190,3 +199,9 @@ class ZoneJudge:
                 needed.add(name)
         return frozenset(needed)
 
+
+
+def _thrifty(one: Commitment, share: float) -> Commitment:
+    body = one.body
+    budget = ErrorBudget(share * body.budget.lateral_m, share * body.budget.longitudinal_m)
+    return Commitment(Body(body.vehicle, body.footprint, body.limits, budget), one.plan)

@@ -33,6 +33,8 @@ JAM_TURN_MS = 3000
 """A jam inside a zone is left alone for ``JAM_MS``, then each vehicle in it has a turn of ``JAM_TURN_MS`` to start."""
 STUCK_MS = 4000
 CREEP_MPS = 1.5
+CREEP_BUDGET_SHARE = 0.6
+"""At walking pace neither tyre slip nor actuator lag matter; what is left of the budget is localisation."""
 
 
 class BySight:
@@ -74,11 +76,10 @@ class BySight:
             planning_body(self._slow() if inside else self._body), road.path.path_id, (s_m, 0.0), now_ms=now_ms,
             stop_s_m=stop, leader=None,
         )  # fmt: skip
-        if not inside:
-            clear = first_time_beyond(self._book, plan, passage.exit_s_m + self._body.footprint.rear_m)
-            known = self._core.known_tubes(now_ms)
-            if clear is None or self._judge.verify_alone(plan, self._body, known, now_ms):
-                return None
+        clear = first_time_beyond(self._book, plan, passage.exit_s_m + self._body.footprint.rear_m)
+        known, share = self._core.known_tubes(now_ms), CREEP_BUDGET_SHARE if inside else 1.0
+        if clear is None or self._judge.verify_alone(plan, self._body, known, now_ms, budget_share=share):
+            return None
         self.active, self._creeping, self._moved_ms = True, inside, now_ms
         return plan
 

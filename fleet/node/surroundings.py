@@ -26,6 +26,7 @@ _SPEEDING = 1.2
 _SILENT_ACCEL_MPS2 = 3.5
 """ad-rss suggests this as other road users' largest acceleration."""
 _HEADING_GATE_RAD = 0.6
+_NEW_SHARE = 0.2
 _LANE_GATE_M = 1.6
 """A track this far from a centre line, with that heading, may be on the path."""
 
@@ -64,6 +65,7 @@ class Surroundings:
         self._leader_out: Floats = np.empty(0)
         self.peer_of: list[str | None] = []
         self._placements: dict[int, tuple[Placement, ...]] = {}
+        self._standing: dict[int, tuple[float, float]] = {}
         self._samples = np.empty(len(roads.names), dtype=np.int64)
 
     def update(self, stamp_ms: int, tracks: Sequence[Track], heard: Iterable[tuple[str, tuple[float, float]]]) -> None:
@@ -71,7 +73,8 @@ class Surroundings:
         self.stamp_ms, self.tracks = stamp_ms, tracks
         count = len(tracks)
         self._placements.clear()
-        rows = [(t.x_m, t.y_m, t.yaw_rad, t.speed_mps, t.length_m, t.width_m) for t in tracks]
+        rows = [(*self._steady(t), t.yaw_rad, t.speed_mps, t.length_m, t.width_m) for t in tracks]
+        self._standing = {t.track_id: self._standing[t.track_id] for t in tracks if t.track_id in self._standing}
         self.table = np.array(rows, dtype=np.float64).reshape(count, 6)
         self._leader_out = np.empty(4 * count)
         peers = list(heard)
@@ -81,6 +84,19 @@ class Surroundings:
             match = np.empty(count, dtype=np.int64)
             associate(self.table, expected, 2.5 * self._scale, match)
             self.peer_of = [peers[k][0] if k >= 0 else None for k in match.tolist()]
+
+    def _steady(self, track: Track) -> tuple[float, float]:
+        """Where a track is; of one that stands, the mean of late looks, since only the noise moves."""
+        place = (track.x_m, track.y_m)
+        if track.speed_mps > STATIONARY_MPS * self._scale:
+            self._standing.pop(track.track_id, None)
+            return place
+        before = self._standing.get(track.track_id, place)
+        if math.hypot(place[0] - before[0], place[1] - before[1]) > 1.0 * self._scale:
+            before = place
+        mean = (before[0] + _NEW_SHARE * (place[0] - before[0]), before[1] + _NEW_SHARE * (place[1] - before[1]))
+        self._standing[track.track_id] = mean
+        return mean
 
     def silent_rows(self) -> list[int]:
         return [row for row, peer in enumerate(self.peer_of) if peer is None]
