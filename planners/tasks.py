@@ -118,6 +118,8 @@ class Tasks:
             return Refusal(body.vehicle, "no_room_before_next_zone")
         stop = max(line - AIM_SHORT_M * size_scale(body), 0.5 * (line + clear))
         start = start_at(approach, request.switch_ms)
+        if start.time_ms >= grid.end_ms:
+            return Refusal(body.vehicle, "horizon")
         blocking = Blocking(body, path.path_id, obstacles, grid, self.tables)
         sections = self.sections(path, body.limits)
         task = Task(body, path, sections, approach, start, clear, stop, line, blocking, grid, grid.mark())

@@ -9,13 +9,18 @@ the rear bumper's last possible touch, so that it suits vehicles of any length. 
    on one by one, vehicles could fill the ring and each wait for the place ahead of it for ever.
 
 Following and diverging conflicts make no zones: who is ahead is settled before, and the follower waits.
+Nor do lanes side by side, of one direction or two, in which bodies touch only with more than
+``_BESIDE_SHARE`` of their error budgets to the side: whoever waited there would gain nothing, for the other
+passes at the same distance; keeping to its lane is what each can do. (Buses in lanes of 2.8 m would
+otherwise make one zone of the whole road.)
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path as FilePath
@@ -25,18 +30,22 @@ import shapely
 
 from fleet.errors import PlanError
 from planners.conflicts import ConflictTables
-from planners.zone_map import Conflict, ErrorBudget, Footprint, Passage, Path, Zone, ZoneMap
+from planners.zone_map import Conflict, ErrorBudget, Floats, Footprint, Passage, Path, Zone, ZoneMap
 from planners.zone_outlines import middle, rings, shared_ground
 
 _MARGIN_LENGTHS = 0.2
 """Room ahead of a line and behind an exit, in vehicle lengths: 1 m for a car of 5 m."""
 _RING_LENGTHS = 6.0
 """A stretch between zones with room for fewer vehicles than this counts as a waiting place of a ring."""
+_BESIDE_SHARE = 0.5
+_BESIDE_COS = math.cos(math.radians(12.0))
+"""Centre lines closer in direction than this run side by side."""
 _RETURN_LENGTHS = 6.0
 """A path that leaves a zone for longer than this and comes back (a loop) passes it twice."""
 
 Lanes = tuple[tuple[tuple[float, float], ...], ...]
 Pair = tuple[str, Footprint, ErrorBudget]
+Outline = tuple[Footprint, ErrorBudget]
 
 
 @dataclass(slots=True)
@@ -101,7 +110,7 @@ def build_zone_map(
     longest: dict[str, float] = {}
     for path_id, footprint, _ in bodies:
         longest[path_id] = max(longest.get(path_id, 0.0), footprint.length_m)
-    areas, links = _areas(tables, bodies)
+    areas, links = _areas(by_id, tables, bodies)
     groups = _Groups(len(areas))
     for a, b in links:
         groups.join(a, b)
@@ -139,7 +148,9 @@ def _rank(pair: Pair) -> tuple[object, ...]:
     return pair[0], pair[1], pair[2].lateral_m, pair[2].longitudinal_m
 
 
-def _areas(tables: ConflictTables, bodies: Sequence[Pair]) -> tuple[list[_Area], list[tuple[int, int]]]:
+def _areas(
+    paths: Mapping[str, Path], tables: ConflictTables, bodies: Sequence[Pair]
+) -> tuple[list[_Area], list[tuple[int, int]]]:
     """Both sides of every crossing and merging conflict, and which areas are two sides of one."""
     areas: list[_Area] = []
     links: list[tuple[int, int]] = []
@@ -149,12 +160,48 @@ def _areas(tables: ConflictTables, bodies: Sequence[Pair]) -> tuple[list[_Area],
             for conflict in tables.between(path_i, one, path_j, other):
                 if conflict.kind not in ("crossing", "merging"):
                     continue
+                if _beside(paths, tables, (path_i, one), (path_j, other), conflict):
+                    continue
                 rows, columns = _extent(conflict)
                 shape = shared_ground(tables.tube(path_i, one), tables.tube(path_j, other), conflict)
                 links.append((len(areas), len(areas) + 1))
                 areas.append(_area(path_i, body_i, rows, shape))
                 areas.append(_area(path_j, body_j, columns, shape))
     return areas, links
+
+
+def _beside(
+    paths: Mapping[str, Path], tables: ConflictTables, i: tuple[str, Outline], j: tuple[str, Outline], conflict: Conflict
+) -> bool:
+    """Whether this is only about lanes side by side that are a little narrow for both error budgets."""
+    rows = np.flatnonzero(conflict.lo_m <= conflict.hi_m)
+    s_i = (conflict.first_bin + rows + 0.5) * conflict.step_m
+    s_j = 0.5 * (conflict.lo_m[rows] + conflict.hi_m[rows])
+    turned = _yaw(paths[i[0]], s_i) - _yaw(paths[j[0]], s_j)
+    if float(np.abs(np.cos(turned)).min()) < _BESIDE_COS:
+        return False
+    close = tables.between(i[0], _thrifty(i[1]), j[0], _thrifty(j[1]))
+    return not any(_overlap(conflict, other) for other in close)
+
+
+def _yaw(path: Path, s_m: Floats) -> Floats:
+    yaw: Floats = path.yaw_rad[np.clip((s_m / path.step_m).astype(int), 0, len(path.yaw_rad) - 1)]
+    return yaw
+
+
+def _thrifty(outline: Outline) -> Outline:
+    body, budget = outline
+    return body, ErrorBudget(_BESIDE_SHARE * budget.lateral_m, budget.longitudinal_m)
+
+
+def _overlap(a: Conflict, b: Conflict) -> bool:
+    """Whether two sets of one pair of paths have cells in common."""
+    first, last = max(a.first_bin, b.first_bin), min(a.first_bin + len(a.lo_m), b.first_bin + len(b.lo_m))
+    if first >= last:
+        return False
+    lo = np.maximum(a.lo_m[first - a.first_bin : last - a.first_bin], b.lo_m[first - b.first_bin : last - b.first_bin])
+    hi = np.minimum(a.hi_m[first - a.first_bin : last - a.first_bin], b.hi_m[first - b.first_bin : last - b.first_bin])
+    return bool((lo < hi).any())
 
 
 def _extent(conflict: Conflict) -> tuple[tuple[float, float], tuple[float, float]]:

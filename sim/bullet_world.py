@@ -28,6 +28,7 @@ from sim._vehicle import (
     vehicle_wrenches,
 )
 from sim.bodies import check_start, convex_outline, lowest_free, step_count
+from sim.quiet import quiet
 from sim.world import Contact, Truth
 
 Floats = npt.NDArray[np.float64]
@@ -41,7 +42,8 @@ _GROUND = -2
 
 def _pybullet() -> Any:
     try:
-        return import_module("pybullet")
+        with quiet():
+            return import_module("pybullet")
     except ImportError as error:
         raise ConfigError(
             "pybullet is not installed: pip install pybullet (wheels exist for Python 3.10 and 3.11),"

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from hashlib import blake2b
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import numpy as np
 
@@ -24,6 +24,8 @@ from sim.scenario import CountDemand, PoissonDemand, Scenario, Turning, VehicleD
 
 VEHICLE_COUNT_MAX = 100_000
 """More arrivals than this in one scenario are a mistake in a rate."""
+_Comer = TypeVar("_Comer")
+"""An :class:`Arrival`, or an ``Actor`` of ``sim/stage.py``."""
 _CARS = ("car", "model_car_1_18")
 """Passenger cars that ship, largest first."""
 _LANE_SHARE_MAX = 0.85
@@ -186,7 +188,7 @@ def explicit(entries: tuple[VehicleDemand, ...], roads: Roads, vehicle: str, sou
     return tuple(found)
 
 
-def with_legacy(found: tuple[Arrival, ...], scenario: Scenario) -> tuple[Arrival, ...]:
+def with_legacy(found: tuple[_Comer, ...], scenario: Scenario) -> tuple[_Comer, ...]:
     """``found`` with the radios taken away that the scenario's ``legacy`` list names.
 
     Raises

@@ -36,6 +36,11 @@ class Entrance:
         """How many have not entered yet."""
         return sum(len(queue) for queue in self._queues.values())
 
+    def outside(self) -> list[Actor]:
+        """Who has not entered yet, in the order of arrival."""
+        left = [actor for queue in self._queues.values() for actor in queue]
+        return sorted(left, key=lambda one: (one.arrival_s, one.vehicle_id))
+
     def admit(self, now_ms: int, present: Sequence[Present]) -> list[tuple[Actor, float]]:
         """Who enters now, with what speed."""
         entering: list[tuple[Actor, float]] = []

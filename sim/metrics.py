@@ -254,6 +254,8 @@ def _comfort(scene: Scene, values: dict[str, float | int | None]) -> tuple[dict[
         if scene.start[v] < scene.start[v + 1]:
             outside = max(0.0, float(scene.t_s[scene.rows[scene.start[v]]]) - record.arrival_s)
             waits[record.id] = float(table[v, 1]) + outside
+        elif len(scene.t_s) and record.departure_s is None:  # never let in: it waits to the end
+            waits[record.id] = max(0.0, float(scene.t_s[-1]) - record.arrival_s)
     count, distance = float(table[:, 3].sum()), float(table[:, 6].sum())
     values["stops_per_vehicle"] = float(table[:, 0].sum()) / len(scene.vehicles) if scene.vehicles else None
     values["wait_s_max"] = max(waits.values(), default=None)

@@ -14,6 +14,7 @@ class Progress:
 
     def __init__(self, shown: bool) -> None:
         self._shown = shown
+        self._lines: Any = None
         self._bar: Any = None
         self._task: Any = None
         self._title = ""
@@ -25,9 +26,13 @@ class Progress:
             from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, TextColumn
             from rich.progress import Progress as RichProgress
 
+            console = Console(stderr=True)
+            if not console.is_terminal:
+                self._lines = console
+                return self
             self._bar = RichProgress(
                 SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
-                TextColumn("{task.fields[note]}"), console=Console(stderr=True), transient=True,
+                TextColumn("{task.fields[note]}"), console=console, transient=True,
             )  # fmt: skip
             self._bar.start()
             self._task = self._bar.add_task("", total=None, note="")
@@ -41,12 +46,14 @@ class Progress:
 
     def say(self, what: str) -> None:
         """What goes on now, of unknown length."""
+        self._line(what)
         if self._bar is not None:
             self._bar.update(self._task, description=what, total=None, note="")
 
     def start(self, title: str, total: int) -> None:
         """The run begins; ``total`` vehicles are to leave."""
         self._started_s = perf_counter()
+        self._line(f"{title}: {total} vehicles")
         if self._bar is not None:
             self._bar.update(self._task, description=title, total=total, completed=0, note="")
 
@@ -58,3 +65,7 @@ class Progress:
         self._drawn_s = now
         rate = sim_s / max(1e-6, now - self._started_s)
         self._bar.update(self._task, completed=left, note=f"{sim_s:6.1f} s simulated, {rate:.1f}x real time")
+
+    def _line(self, text: str) -> None:
+        if self._lines is not None:
+            self._lines.print(text, highlight=False, markup=False, soft_wrap=True)

@@ -3,10 +3,14 @@
 One loop of fixed steps. Within a step, in this order: bodies enter; each node takes its datagrams and
 ticks, in the order of names; drivers without a radio act; the truth is logged; physics advances;
 bodies that reached their destination leave. Nothing depends on wall time but the timings in the report.
+
+The folder of the run is claimed last, when everything that can be wrong with a scenario has been found.
+From then on it is always closed properly: at the end, after Ctrl-C, and after a defect.
 """
 
 from __future__ import annotations
 
+import contextlib
 import math
 import platform
 import sys
@@ -20,7 +24,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fleet.charter.model import default_charter
-from fleet.errors import ConfigError
+from fleet.errors import ConfigError, FleetError
 from fleet.node.driver import Node
 from fleet.node.stopwatch import Stopwatch
 from planners.paths import pose_at
@@ -28,6 +32,7 @@ from planners.registry import PLANNERS
 from planners.timed_path import TimedPath
 from sim.entrance import Entrance
 from sim.fleet_node import NodeFactory
+from sim.interrupt import Interrupt
 from sim.legacy_traffic import LegacyCar
 from sim.network import Network
 from sim.progress import Progress
@@ -42,6 +47,8 @@ Floats = npt.NDArray[np.float64]
 
 WORLDS = ("bullet", "kinematic")
 _MS = 1_000_000
+_RADIO = "fleet"
+"""The one topic of the medium; a radio that nobody reads is switched to none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +73,7 @@ class _Car:
     plan: TimedPath | None = None
     front_m: float = 0.0
     s_m: float = 0.0
+    listens: bool = True
 
 
 def make_world(name: str) -> World:
@@ -99,42 +107,46 @@ def run(scenario: Scenario, out: Path, options: RunOptions) -> Summary:
         raise ConfigError(f"no planner named {scenario.planner!r}; known: {', '.join(sorted(PLANNERS))}")
     began = perf_counter()
     watch = Stopwatch(perf_counter)
-    with Progress(options.progress) as progress:
+    with Progress(options.progress) as progress, contextlib.closing(make_world(scenario.world)) as world:
         progress.say(f"building {scenario.name}")
         stage = build_stage(scenario)
-        world = make_world(scenario.world)
         period_ms = round(scenario.control.period_s * 1000.0)
         factory = NodeFactory(stage, scenario.planner, scenario.seed, period_ms * 1e-3, watch)
         progress.say("measuring free flow")
         free = _free_flow(scenario, stage, factory, period_ms)
-        log = RunLog.create(out, _manifest(scenario, stage, options), stage.zone_map, mcap=options.mcap)
-        watch.seconds.clear()
-        running = Run(scenario, stage, world, factory, log, watch, free)
-        started = perf_counter()
-        interrupted = False
-        try:
-            running.loop(progress)
-        except KeyboardInterrupt:
-            interrupted = True
-        driven = perf_counter()
-        progress.say("writing the report")
-        timings = {**running.timings(), "setup": started - began}
-        return log.finish(
-            status=0,
-            interrupted=interrupted,
-            wall_s=driven - started,
-            sim_s=running.now_ms * 1e-3,
-            timings=timings,
-            expectations=scenario.expectations,
-        )
+        for outline in stage.obstacles:
+            world.add_obstacle(outline)
+        with Interrupt() as interrupt:
+            log = RunLog.create(out, _manifest(scenario, stage, options), stage.zone_map, mcap=options.mcap)
+            watch.seconds.clear()
+            running = Run(scenario, stage, world, factory, log, watch, free)
+            started = perf_counter()
+
+            def finish(status: int) -> Summary:
+                timings = {**running.timings(), "setup": started - began}
+                return log.finish(
+                    status=status,
+                    interrupted=interrupt.caught is not None,
+                    wall_s=perf_counter() - started,
+                    sim_s=running.now_ms * 1e-3,
+                    timings=timings,
+                    expectations=scenario.expectations,
+                )
+
+            try:
+                running.loop(progress, interrupt)
+            except Exception as error:
+                # What was recorded until here is made readable, if that still works; the error goes on.
+                with contextlib.suppress(Exception):
+                    finish(2 if isinstance(error, FleetError) else 1)
+                raise
+            progress.say("interrupted; writing the report" if interrupt.caught else "writing the report")
+            return finish(interrupt.status)
 
 
 def _free_flow(scenario: Scenario, stage: Stage, factory: NodeFactory, period_ms: int) -> Mapping[object, float]:
-    world = make_world(scenario.world)
-    try:
+    with contextlib.closing(make_world(scenario.world)) as world:
         return free_flow_s(stage.actors, world, factory.planner, factory.book, period_ms, scenario.seed)
-    finally:
-        world.close()
 
 
 def _manifest(scenario: Scenario, stage: Stage, options: RunOptions) -> dict[str, object]:
@@ -170,6 +182,8 @@ class Run:
         self._factory, self._log, self._watch = factory, log, watch
         self._free = free
         self._period_ms = round(scenario.control.period_s * 1000.0)
+        # Truth is logged at the ticks, and between them where a tick is longer than the log's period.
+        self._parts = max(1, math.ceil(scenario.control.period_s / scenario.control.log_period_s - 1e-9))
         self._network = Network(scenario.network, scenario.seed)
         self._suite = SensorSuite(world, seed=scenario.seed)
         self._entrance = Entrance(stage, factory.roads, factory.verifier)
@@ -179,15 +193,13 @@ class Run:
         self._touching: set[tuple[str, str]] = set()
         self._samples_taken = 0
         self.now_ms = 0
-        for outline in stage.obstacles:
-            world.add_obstacle(outline)
 
-    def loop(self, progress: Progress) -> None:
-        """Step until everybody has left or the time is over."""
+    def loop(self, progress: Progress, interrupt: Interrupt) -> None:
+        """Step until everybody has left, the time is over, or somebody interrupts."""
         end_ms = round(self._scenario.duration_s_max * 1000.0)
         total = len(self._stage.actors)
         progress.start(f"{self._scenario.name}, {self._scenario.world}", total)
-        while self.now_ms < end_ms and (self._cars or self._entrance.waiting):
+        while self.now_ms < end_ms and (self._cars or self._entrance.waiting) and interrupt.caught is None:
             self._step()
             progress.update(total - len(self._cars) - self._entrance.waiting, self.now_ms * 1e-3)
         self._log_truth()
@@ -209,11 +221,17 @@ class Run:
         watch.enter("logging")
         self._log_truth()
         watch.leave()
-        watch.enter("physics")
-        contacts = self._world.advance(self._period_ms * 1e-3)
+        part_s = self._period_ms * 1e-3 / self._parts
+        for part in range(1, self._parts + 1):
+            watch.enter("physics")
+            contacts = self._world.advance(part_s)
+            watch.leave()
+            self._note_contacts(contacts)
+            if part < self._parts:
+                watch.enter("logging")
+                self._log_between(now_ms * 1e-3 + part * part_s)
+                watch.leave()
         self.now_ms = now_ms + self._period_ms
-        watch.leave()
-        self._note_contacts(contacts)
         watch.enter("perception")
         self._suite.tick(self.now_ms * _MS)
         watch.leave()
@@ -301,6 +319,9 @@ class Run:
             inbox = network.poll(car.radio, now_ms)
             for raw in car.node.tick(now_ms, inbox):
                 outgoing.append((car, raw))
+            if car.node.listens is not car.listens:
+                car.listens = car.node.listens
+                network.subscribe(car.radio, None if car.listens else ())
             plan = car.node.plan
             if plan is not car.plan:
                 car.plan = plan
@@ -309,7 +330,7 @@ class Run:
             watch.enter("network")
             positions = self._radio_positions()
             for car, raw in outgoing:
-                network.broadcast(now_ms, car.radio, raw, positions)
+                network.broadcast(now_ms, car.radio, raw, positions, topic=_RADIO)
                 self._log.count("messages")
                 self._log.count("bytes", len(raw))
             watch.leave()
@@ -351,16 +372,21 @@ class Run:
     def _log_truth(self) -> None:
         if not self._cars:
             return
-        names, phases, rows = [], [], []
-        for name, car in self._cars.items():
-            names.append(name)
-            phases.append(car.node.phase_name if car.node is not None else "legacy")
-            rows.append(self._suite.row(car.slot))
-        self._log.truth(self.now_ms * 1e-3, names, np.array(rows), phases)
+        self._log_rows(self.now_ms * 1e-3, [self._suite.row(car.slot) for car in self._cars.values()])
         samples = self._factory.planning_s
         for value in samples[self._samples_taken :]:
             self._log.sample("planning_s", value)
         self._samples_taken = len(samples)
+
+    def _log_between(self, time_s: float) -> None:
+        truth = self._world.truth()
+        rows = dict(zip(truth.slots.tolist(), truth.state.tolist(), strict=True))
+        if rows:
+            self._log_rows(time_s, [rows[car.slot] for car in self._cars.values()])
+
+    def _log_rows(self, time_s: float, rows: list[list[float]]) -> None:
+        phases = [car.node.phase_name if car.node is not None else "legacy" for car in self._cars.values()]
+        self._log.truth(time_s, list(self._cars), np.array(rows), phases)
 
     def _log_plan(self, now_ms: int, car: _Car) -> None:
         if car.node is None or not car.node.committed or car.plan is None:
@@ -403,9 +429,10 @@ class Run:
     def _close(self) -> None:
         for car in self._cars.values():
             self._collect(car)
+        for actor in self._entrance.outside():
+            self._announce(actor)
         for name, value in vars_of(self._network.counters()).items():
             self._log.count(f"network_{name}", value)
-        self._world.close()
 
 
 def vars_of(record: object) -> dict[str, int]:

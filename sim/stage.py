@@ -16,7 +16,7 @@ from planners.conflicts import ConflictTables
 from planners.paths import pose_at
 from planners.zone_map import Path, ZoneMap
 from planners.zones import build_zone_map
-from sim.demand import Arrival, arrivals
+from sim.demand import Arrival, arrivals, with_legacy
 from sim.maps.builtin import build
 from sim.scenario import CountDemand, Scenario
 
@@ -111,7 +111,9 @@ def _commonroad(scenario: Scenario) -> Stage:
         found = recorded_fleet(road)
     elif count is not None:
         number = count.vehicles if isinstance(count, CountDemand) else count
-        found = explicit_fleet(road, count=number, seed=scenario.seed)
+        # The scenario's default car is no choice: then the map decides.
+        vehicle = None if scenario.vehicle in {"car", "fitting"} else load_vehicle(scenario.vehicle)
+        found = explicit_fleet(road, count=number, vehicle=vehicle, seed=scenario.seed)
     else:
         raise ConfigError(
             f"{scenario.source}: demand.{scenario.demand.kind()}: a CommonRoad map takes recorded: true or count"
@@ -119,15 +121,14 @@ def _commonroad(scenario: Scenario) -> Stage:
     if not found.vehicles:
         reasons = "; ".join(f"{one.label}: {one.reason}" for one in found.unmapped[:3])
         raise ConfigError(f"{scenario.source}: nobody can drive on this map ({reasons or 'it records nobody'})")
-    silent = {entry.vehicle: entry.yields for entry in scenario.legacy if entry.vehicle is not None}
     cast = tuple(
         Actor(
             one.vehicle_id, vehicle_for(one.kind, one.length_m, one.width_m), one.path_id, one.arrival_s,
-            one.start_s_m, one.speed_mps, "legacy" if one.vehicle_id in silent else "honest",
-            silent.get(one.vehicle_id, True), True,
+            one.start_s_m, one.speed_mps, "honest", True, True,
         )
         for one in found.vehicles
     )  # fmt: skip
+    cast = with_legacy(cast, scenario)
     pairs = [_pair(actor.path_id, actor.vehicle) for actor in cast]
     lanes = tuple(lanelet.outline for lanelet in road.lanelets.values())
     left_out = tuple((one.label, one.reason) for one in found.unmapped)

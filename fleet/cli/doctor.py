@@ -105,8 +105,11 @@ def _optional() -> Iterator[Finding]:
 
 def _module(distribution: str, module: str, *, missing: str, mend: str) -> Finding:
     """Import it: a wheel for another machine is found by its metadata and fails only here."""
+    from sim.quiet import quiet
+
     try:
-        importlib.import_module(module)
+        with quiet():
+            importlib.import_module(module)
     except ModuleNotFoundError as error:
         if (error.name or "").split(".")[0] == module:
             return Finding(distribution, missing, "not installed", mend)

@@ -19,6 +19,7 @@ from fleet.node.judge import ZoneJudge
 from fleet.node.kernel import Kernel, Rest
 from fleet.node.lanes import Lanes
 from fleet.node.plan_book import PlanBook
+from fleet.node.planner_guard import GuardedPlanner
 from fleet.node.planning import ZonePlanner, clear_rear_s_m, first_time_beyond
 from fleet.node.right_of_way import APPROACH_MPS2
 from fleet.node.road import Road
@@ -43,6 +44,7 @@ ANNOUNCE_S = 11.0
 ANNOUNCE_LENGTHS = 6.0
 REPLAN_MS = 300
 _FORESIGHT_S = 1.5
+_CLASHES_KEPT = 64
 _PERIOD_NS = 1_000_000
 
 Noter = Callable[[int, str, Mapping[str, object]], None]
@@ -117,11 +119,14 @@ class Node:
         self._committed: TimedPath | None = None
         self._planned_ms = -REPLAN_MS
         self._planned_behind: TimedPath | None = None
+        self._planned_line_s_m = math.inf
+        self._clashes: dict[tuple[TimedPath, TimedPath], bool] = {}
         self._plan_raw = b""
         self._hearing = Hearing(parts.name, parts.core, parts.codec, parts.book)
         self._breached = False
+        self._planner = GuardedPlanner(parts.planner)
         self.sight = BySight(
-            parts.core, parts.around, parts.judge, parts.planner, parts.book, self.body, self.scale
+            parts.core, parts.around, parts.judge, self._planner, parts.book, self.body, self.scale
         )
         parts.judge.beyond = self._hearing.beyond
         parts.zone_planner.beyond = self._hearing.beyond
@@ -130,6 +135,11 @@ class Node:
     def plan(self) -> TimedPath | None:
         """What the vehicle drives now."""
         return self.kernel.plan
+
+    @property
+    def listens(self) -> bool:
+        """Whether anything that is said concerns this vehicle: it deals with a zone that it has not cleared."""
+        return self._engagement is not None and not self._engagement.cleared
 
     @property
     def committed(self) -> bool:
@@ -190,10 +200,12 @@ class Node:
         """Take new tracks, tell who of them speaks, and see whether a commitment still stands."""
         parts = self._parts
         tracks = parts.hardware.perceive(now_ms * _PERIOD_NS)
-        parts.around.update(now_ms, tracks, self._hearing.places(now_ms))
         engagement = self._engagement
-        if engagement is None:
+        if engagement is None or engagement.cleared:
+            parts.around.update(now_ms, tracks, ())
+            self.kernel.accounted = frozenset()
             return
+        parts.around.update(now_ms, tracks, self._hearing.places(now_ms))
         if self._by_sight_matters(now_ms):
             self.sight.observe(now_ms, engagement.passage.zone_id, self.road.path.path_id)
         self._account(now_ms, engagement)
@@ -220,21 +232,29 @@ class Node:
                 return
 
     def _account(self, now_ms: int, engagement: _Engagement) -> None:
-        """Tell the kernel whether this vehicle's plan is clear of what the vehicle ahead announces."""
+        """Tell the kernel whose announced plans, of those ahead, this vehicle's plan is clear of."""
         kernel = self.kernel
-        peer = kernel.status.leader.peer if kernel.status.leader is not None else None
-        clear = peer is not None and kernel.plan is not None and not self._ran_into(now_ms, kernel.plan, peer)
-        kernel.accounted = peer if clear else None
-        if peer is not None and not clear and self._committed is not None and not kernel.status.past_no_return:
-            engagement.aborting = f"leader:{peer}"
+        plan = kernel.plan
+        peers = {one.peer for one in kernel.status.ahead if one.peer is not None}
+        clear = {peer for peer in peers if plan is not None and not self._ran_into(now_ms, plan, peer)}
+        kernel.accounted = frozenset(clear)
+        if peers - clear and self._committed is not None and not kernel.status.past_no_return:
+            engagement.aborting = f"leader:{min(peers - clear)}"
 
     def _ran_into(self, now_ms: int, plan: TimedPath, peer: str) -> bool:
-        """Whether the vehicle ahead announces a plan that this vehicle's plan would run into."""
-        parts = self._parts
+        """Whether a vehicle ahead announces a plan that this vehicle's plan would run into."""
         other = self._hearing.commitment(peer, now_ms)
-        if other is None or parts.lanes.follows(now_ms * 1e-3, (other.body, other.plan), (self.body, plan)):
+        if other is None:
             return False
-        return parts.judge.clash(Commitment(self.body, plan), other, now_ms)
+        key = (plan, other.plan)
+        known = self._clashes.get(key)
+        if known is None:
+            behind = self._parts.lanes.follows(now_ms * 1e-3, (other.body, other.plan), (self.body, plan))
+            known = not behind and self._parts.judge.clash(Commitment(self.body, plan), other, now_ms)
+            if len(self._clashes) >= _CLASHES_KEPT:
+                self._clashes.clear()
+            self._clashes[key] = known
+        return known
 
     # --- engagement with a zone
 
@@ -287,7 +307,8 @@ class Node:
             return
         tolerance = max(0.1 * self.scale, 0.6 * self.body.budget.longitudinal_m)
         strayed = abs(kernel.status.longitudinal_error_m) > tolerance
-        if strayed or self._leader_changed(now_ms) or self._could_move_up(now_ms):
+        passed = self._line_s_m() > self._planned_line_s_m
+        if strayed or passed or self._leader_changed(now_ms) or self._could_move_up(now_ms):
             self._own_plan(now_ms, from_reference=not strayed)
 
     def _leader_changed(self, now_ms: int) -> bool:
@@ -331,10 +352,10 @@ class Node:
         self._planned_behind = None if heard is None else heard.plan
         leader = None if heard is None else Commitment(planning_body(heard.body), heard.plan)
         line = self._line_s_m()
-        plan = parts.planner.approach(
+        plan = self._planner.approach(
             self._approach_body(now_ms), self.road.path.path_id, (s, v), now_ms=now_ms, stop_s_m=line, leader=leader
         )
-        self._planned_ms = now_ms
+        self._planned_ms, self._planned_line_s_m = now_ms, line
         inside = self.front_s_m > line + 0.5 * self.scale
         self._drive(plan, committed=False, line_s_m=math.inf if inside else line)
 
@@ -413,13 +434,23 @@ class Node:
             arrived_ms=engagement.arrived_ms,
             eta_ms=now_ms + int(1000.0 * room / max(1.0 * self.scale, status.v_mps)),
             plan=self._plan_raw,
-            wants_commit=self._committed is None and not self.sight.active and not engagement.cleared,
+            wants_commit=self._wants_commit(now_ms, engagement),
             pnr_passed=self._committed is not None and status.past_no_return,
             has_contingency=status.rest is not Rest.NONE,
             cleared=self.phase is Phase.CLEARED,
             perceived=tuple(f"t{self._parts.around.tracks[row].track_id}" for row in silent[:8]),
             estimate_ok=estimate_ok,
         )
+
+    def _wants_commit(self, now_ms: int, engagement: _Engagement) -> bool:
+        """Followers wait for the vehicle ahead to have its plan: until then nothing can be agreed for them."""
+        if self._committed is not None or self.sight.active or engagement.cleared:
+            return False
+        leader = self.kernel.status.leader
+        if leader is None or leader.peer is None or leader.crossing:
+            return True
+        ahead = self._hearing.heard(now_ms).get(leader.peer)
+        return ahead is None or bool(ahead.live) or ahead.phase not in {Phase.APPROACH, Phase.WAITING}
 
     def _adopt(self, now_ms: int, effect: Adopt) -> None:
         plan = self._parts.book.decode(effect.plan)

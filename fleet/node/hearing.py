@@ -6,6 +6,8 @@ it tells who a track is, and where somebody stands on whom this vehicle would ru
 
 from __future__ import annotations
 
+import math
+
 from fleet.node.bodies import heard_body
 from fleet.node.plan_book import PlanBook
 from fleet.protocol.codec import Codec
@@ -23,6 +25,8 @@ class Hearing:
     def __init__(self, name: str, core: Core, codec: Codec, book: PlanBook) -> None:
         self._name, self._core, self._codec, self._book = name, core, codec, book
         self._elsewhere: dict[str, Intent] = {}
+        self._merged: dict[str, Intent] = {}
+        self._merged_ms = -1
 
     def overhear(self, raw: bytes, zone_id: str) -> None:
         """Keep an intent that is not for ``zone_id``, the zone this vehicle deals with."""
@@ -35,12 +39,16 @@ class Hearing:
 
     def heard(self, now_ms: int) -> dict[str, Intent]:
         """Fresh intents by sender; what is said at the own zone comes before what was overheard."""
-        here = self._core.heard(now_ms)
+        if self._merged_ms == now_ms:
+            return self._merged
+        here = self._merged = self._core.heard(now_ms)
+        self._merged_ms = now_ms
         if not self._elsewhere:
             return here
         for name in [n for n, intent in self._elsewhere.items() if now_ms - intent.stamp_ms > OVERHEARD_MS]:
             del self._elsewhere[name]
-        return {**self._elsewhere, **here}
+        self._merged = {**self._elsewhere, **here}
+        return self._merged
 
     def beyond(self, now_ms: int) -> list[Commitment]:
         """Plans announced at other zones, to keep clear of."""
@@ -62,9 +70,11 @@ class Hearing:
     def places(self, now_ms: int) -> list[tuple[str, tuple[float, float]]]:
         """Where each vehicle heard says that the centre of its outline is now."""
         found = []
+        now_s = now_ms * 1e-3
         for name, intent in self.heard(now_ms).items():
-            ahead_m = (0.5 * intent.body.length_mm - intent.body.rear_mm) * 1e-3
-            centre = self._book.centre(intent.plan, ahead_m, now_ms * 1e-3)
-            if centre is not None:
-                found.append((name, centre))
+            place = self._book.place(intent.plan, now_s)
+            if place is not None:
+                _, _, x, y, yaw = place
+                ahead_m = (0.5 * intent.body.length_mm - intent.body.rear_mm) * 1e-3
+                found.append((name, (x + ahead_m * math.cos(yaw), y + ahead_m * math.sin(yaw))))
         return found

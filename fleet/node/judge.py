@@ -24,6 +24,7 @@ EPS_S = 0.010
 """Clock bound of the fleet (equal to the protocol's ``eps_ms``)."""
 _SILENT_MARGIN_S = 1.0
 """A silent road user must be able to enter only so much later than a plan has left."""
+_BEFORE = (Phase.APPROACH, Phase.WAITING)
 _PREFIX_M, _PREFIX_MPS = 0.02, 0.02
 """A plan coincides with the announced one if they agree this closely when the decision falls."""
 
@@ -183,7 +184,8 @@ class ZoneJudge:
                 body = heard_body(entry.vehicle, peers[entry.vehicle].body)
                 tubes[entry.vehicle] = (plan.path_id, body, self._book.arrays(plan).at(now_s)[0])
         plans = {name: (heard_body(name, intent.body), intent.plan) for name, intent in peers.items()}
-        leaders = self._lanes.leaders(now_s, plans)
+        able = {name for name, intent in peers.items() if not intent.live and intent.phase in _BEFORE}
+        leaders = self._lanes.leaders(now_s, plans, able)
         needed = set(tubes)
         for name in sorted(peers):
             intent = peers[name]
@@ -191,8 +193,7 @@ class ZoneJudge:
             if name in tubes or intent.phase is Phase.CLEARED or plan is None or not self._book.knows(plan):
                 continue
             leader = leaders.get(name)
-            waits = leader is not None and not intent.live and (leader in tubes or not peers[leader].held)
-            if waits and intent.phase in {Phase.APPROACH, Phase.WAITING}:
+            if leader is not None and (leader in tubes or not peers[leader].held):
                 continue
             place = (plan.path_id, heard_body(name, intent.body), self._book.arrays(plan).at(now_s)[0])
             if any(self._lanes.meet(tube, place) for tube in tubes.values()):

@@ -26,7 +26,7 @@ The kernel overrides the plan's acceleration, never its steering:
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 
 from fleet.node.control import Reference, Tracker
@@ -43,6 +43,9 @@ _GAP_MIN_M = 1.0
 _FOLLOW_TIME_S = 0.55
 _FOLLOW_GAIN = 0.5
 _FOLLOW_SPEED_GAIN = 1.2
+_CREEP_MPS = 0.05
+_HOLD_MPS2 = 0.5
+"""At the line a standing vehicle is held: a plan that wants on would else creep over it tick by tick."""
 _GUARANTEED = 0.8
 """Share of the vehicle's full braking that contingencies count on (brake fade, grade, wet road)."""
 
@@ -68,7 +71,12 @@ class Status:
     past_no_return: bool = False
     braking_for: str = ""
     """Empty, or what the kernel overrides the plan for: leader, line, state."""
-    leader: Leader | None = None
+    ahead: list[Leader] = field(default_factory=list)
+    """Road users in the corridor, nearest first."""
+
+    @property
+    def leader(self) -> Leader | None:
+        return self.ahead[0] if self.ahead else None
 
 
 class Kernel:
@@ -88,8 +96,8 @@ class Kernel:
         self.arrays: SegmentArrays | None = None
         self.committed = False
         self.line_s_m = math.inf
-        self.accounted: str | None = None
-        """The vehicle ahead whose announced plan this vehicle's plan is clear of by the verifier, if any.
+        self.accounted: frozenset[str] = frozenset()
+        """Vehicles ahead whose announced plans this vehicle's plan is clear of by the verifier.
 
         An agreed plan then needs no guard; on an own plan RSS distance is kept all the same, since the
         other is free to change its mind."""
@@ -111,7 +119,7 @@ class Kernel:
     def locate(self, state: VehicleState) -> float:
         """Project the estimate on the road; fills the status. Returns the heading error (rad)."""
         status, road = self.status, self.road
-        if road is None:
+        if road is None or not _finite(state):
             return 0.0
         s, lateral, tangent = road.project(state.x_m, state.y_m, status.s_m)
         status.s_m, status.lateral_m, status.v_mps = s, lateral, state.speed_mps
@@ -123,7 +131,8 @@ class Kernel:
         now_s = now_ns * 1e-9
         if road is None or arrays is None:
             return Command(now_ns, self._steer_held, -self._brake_sure)
-        if state.health is not Health.OK or now_s - state.stamp_ns * 1e-9 > STALE_STATE_S:
+        stale = now_s - state.stamp_ns * 1e-9 > STALE_STATE_S
+        if stale or state.health is not Health.OK or not _finite(state):
             status.braking_for = "state"
             return Command(now_ns, self._steer_held, -self.vehicle.limits.brake_mps2_plan)
         v = status.v_mps
@@ -134,7 +143,7 @@ class Kernel:
         accel = self._tracker.accelerate(Reference(s_ref, v_ref, a_ahead, rest), status.s_m, v)
         self._steer_held = self._tracker.steer(road, status.s_m, status.lateral_m, heading_error_rad, v)
         status.braking_for = ""
-        accel = min(accel, self._before_line(v), self._behind_leader(v, around))
+        accel = min(accel, self._before_line(v), self._behind_others(v, around))
         return Command(now_ns, self._steer_held, accel)
 
     def _before_line(self, v_mps: float) -> float:
@@ -148,30 +157,32 @@ class Kernel:
             status.rest = Rest.PLAN_END
             return math.inf
         room = self.line_s_m - status.s_m - self._front_m
-        if v_mps < 0.05:
+        if v_mps < _CREEP_MPS:
             status.rest = Rest.PLAN_END
-            return math.inf
+            return -_HOLD_MPS2 * self._scale
         status.rest = Rest.PLAN_END if room > -0.3 * self._scale else Rest.NONE
         status.braking_for = "line"
         needed = v_mps * v_mps / (2.0 * max(0.05 * self._scale, room))
-        return -min(self.vehicle.limits.brake_mps2_max, max(needed, 0.5 * self._scale))
+        return -min(self.vehicle.limits.brake_mps2_max, max(needed, _HOLD_MPS2 * self._scale))
 
-    def _behind_leader(self, v_mps: float, around: Surroundings) -> float:
-        """Longest acceleration that keeps RSS distance to what is ahead (inf: nothing is in the way)."""
+    def _behind_others(self, v_mps: float, around: Surroundings) -> float:
+        """Largest acceleration that keeps RSS distance to what is ahead (inf: nothing is in the way)."""
         status = self.status
         front = status.s_m + self._front_m
         look = self.stop_distance_m(v_mps) + (2.0 * v_mps + 8.0 * self._scale)
-        leader = around.leader(self.road, front, self._half_width, look) if self.road is not None else None
-        status.leader = leader
-        if leader is None:
-            return math.inf
-        accounted = leader.peer is not None and leader.peer == self.accounted
-        if accounted and self.committed:
-            return math.inf
+        status.ahead = around.corridor(self.road, front, self._half_width, look) if self.road is not None else []
+        accel = math.inf
+        for leader in status.ahead:
+            accounted = leader.peer is not None and leader.peer in self.accounted
+            if not (accounted and self.committed):
+                accel = min(accel, self._behind(v_mps, leader, accounted))
+        return accel
+
+    def _behind(self, v_mps: float, leader: Leader, accounted: bool) -> float:
         gap_min = _GAP_MIN_M * self._scale
         v_lead = max(0.0, leader.speed_mps) if not leader.crossing else 0.0
         if leader.gap_m < self.rss_distance_m(v_mps, v_lead):
-            status.braking_for = "leader"
+            self.status.braking_for = "leader"
             room = max(0.05 * self._scale, leader.gap_m - 0.5 * gap_min)
             closing = max(0.0, v_mps * v_mps - v_lead * v_lead) / (2.0 * room)
             return -min(self.vehicle.limits.brake_mps2_max, max(closing, 0.4 * self.vehicle.limits.brake_mps2_plan))
@@ -191,3 +202,7 @@ class Kernel:
             leader_brake_mps2=max(LEADER_BRAKE_MPS2 * self._scale, limits.brake_mps2_max),
         )
         return max(0.6 * _GAP_MIN_M * self._scale, distance)
+
+
+def _finite(state: VehicleState) -> bool:
+    return math.isfinite(state.x_m + state.y_m + state.yaw_rad + state.speed_mps)

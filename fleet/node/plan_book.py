@@ -14,38 +14,37 @@ from fleet.node.road import Roads
 from planners.timed_path import SegmentArrays, TimedPath
 
 _REMEMBERED = 8192
+Place = tuple[str, float, float, float, float]
 
 
 class PlanBook:
-    """Plans by their bytes, and where they put the centre of a footprint at a time."""
+    """Plans by their bytes, and where they put a vehicle at a time."""
 
     def __init__(self, roads: Roads) -> None:
         self.roads = roads
         self.decode = lru_cache(maxsize=_REMEMBERED)(_decode_or_none)
         self.arrays = lru_cache(maxsize=_REMEMBERED)(SegmentArrays.of)
-        self._centres: dict[tuple[bytes, float], tuple[float, float] | None] = {}
-        self._centres_at_s = -math.inf
+        self._places: dict[bytes, Place | None] = {}
+        self._places_at_s = -math.inf
 
     def knows(self, plan: TimedPath) -> bool:
         return plan.path_id in self.roads.zone_map.paths
 
-    def centre(self, raw: bytes, centre_ahead_m: float, now_s: float) -> tuple[float, float] | None:
-        """Where (x, y in W) the plan puts a point ``centre_ahead_m`` ahead of the rear axle; None: unusable."""
-        if now_s != self._centres_at_s:
-            self._centres.clear()
-            self._centres_at_s = now_s
-        key = (raw, centre_ahead_m)
-        if key not in self._centres:
-            self._centres[key] = self._locate(raw, centre_ahead_m, now_s)
-        return self._centres[key]
+    def place(self, raw: bytes, now_s: float) -> Place | None:
+        """(path_id, s_m, x_m, y_m, yaw_rad) of the rear axle by the plan; None: the bytes are no usable plan."""
+        if now_s != self._places_at_s:
+            self._places.clear()
+            self._places_at_s = now_s
+        if raw not in self._places:
+            self._places[raw] = self._locate(raw, now_s)
+        return self._places[raw]
 
-    def _locate(self, raw: bytes, centre_ahead_m: float, now_s: float) -> tuple[float, float] | None:
+    def _locate(self, raw: bytes, now_s: float) -> Place | None:
         plan = self.decode(raw)
         if plan is None or not self.knows(plan):
             return None
         s, _, _ = self.arrays(plan).at(now_s)
-        x, y, yaw = self.roads.get(plan.path_id).pose(s)
-        return x + centre_ahead_m * math.cos(yaw), y + centre_ahead_m * math.sin(yaw)
+        return plan.path_id, s, *self.roads.get(plan.path_id).pose(s)
 
 
 def _decode_or_none(raw: bytes) -> TimedPath | None:

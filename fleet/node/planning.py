@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from fleet.node.bodies import heard_body, planning_body
 from fleet.node.lanes import Lanes
 from fleet.node.plan_book import PlanBook
+from fleet.node.planner_guard import GuardedPlanner
 from fleet.protocol.records import LiveTube, PlannedBatch
 from fleet.protocol.wire import Intent
 from planners.interface import Body, Commitment, JointPlanner, Request
@@ -26,13 +27,15 @@ class ZonePlanner:
     def __init__(
         self, planner: JointPlanner, book: PlanBook, lanes: Lanes, clock: Callable[[], float] | None = None
     ) -> None:
-        self._planner = planner
+        self._planner = GuardedPlanner(planner)
         self._book = book
         self._lanes = lanes
         self._zone_id = ""
         self._clock = clock
         self.planning_s: list[float] = []
         """Wall time of each call, where a clock was given; for metrics only, nothing is decided by it."""
+        self.beyond: Callable[[int], list[Commitment]] = lambda now_ms: []
+        """Plans announced at other zones, at a time in ms."""
 
     def enter(self, zone_id: str) -> None:
         """Plan for this zone from now on."""
@@ -54,7 +57,7 @@ class ZonePlanner:
         announced = {tube.plan: tube.vehicle for tube in known if tube.body is not None}
         wanted = {announced[intent.plan]: intent for intent in vehicles if intent.plan in announced}
         plans = {t.vehicle: (bodies[t.vehicle], t.plan) for t in known if t.vehicle in bodies and t.body is not None}
-        leaders = self._lanes.leaders(now_ms * 1e-3, plans)
+        leaders = self._lanes.leaders(now_ms * 1e-3, plans, wanted)
         requests = []
         for name, intent in wanted.items():
             request = self._request(name, intent, bodies[name], leaders.get(name), switch_ms)

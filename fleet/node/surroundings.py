@@ -33,7 +33,7 @@ _LANE_GATE_M = 1.6
 
 @dataclass(frozen=True, slots=True)
 class Leader:
-    """The nearest road user in the corridor."""
+    """A road user in the corridor."""
 
     row: int
     gap_m: float
@@ -101,19 +101,24 @@ class Surroundings:
     def silent_rows(self) -> list[int]:
         return [row for row, peer in enumerate(self.peer_of) if peer is None]
 
-    def leader(self, road: Road, front_s_m: float, half_width_m: float, horizon_m: float) -> Leader | None:
-        """The nearest track in the corridor of the path ahead of the front bumper."""
+    def corridor(self, road: Road, front_s_m: float, half_width_m: float, horizon_m: float) -> list[Leader]:
+        """The tracks in the corridor of the path ahead of the front bumper, nearest first."""
         if not len(self.table):
-            return None
+            return []
         path = road.path
-        row = corridor_leader(
+        nearest = corridor_leader(
             path.x_m, path.y_m, path.yaw_rad, path.step_m, front_s_m, half_width_m, horizon_m,
             0.5 * self._scale, self.table, self._leader_out,
         )  # fmt: skip
-        if row < 0:
-            return None
-        gap, along, _, cosine = self._leader_out[4 * row : 4 * row + 4].tolist()
-        return Leader(row, gap, along, abs(cosine) < 0.8, self.peer_of[row] is None, self.peer_of[row])
+        if nearest < 0:
+            return []
+        found = []
+        for row, (gap, along, _, cosine) in enumerate(self._leader_out.reshape(-1, 4).tolist()):
+            if gap < math.inf:
+                peer = self.peer_of[row]
+                found.append(Leader(row, gap, along, abs(cosine) < 0.8, peer is None, peer))
+        found.sort(key=lambda one: (one.gap_m, one.row))
+        return found
 
     def placements(self, row: int) -> tuple[Placement, ...]:
         """All paths of the map that track ``row`` may be on."""

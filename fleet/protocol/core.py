@@ -237,9 +237,10 @@ class Core:
 
     def _period_ms(self, now_ms: int) -> int:
         at = self._at
-        settled = at.phase not in UNCOMMITTED and at.phase is not Phase.FALLBACK
+        wants = at.local is None or at.local.wants_commit
+        settled = at.phase is not Phase.FALLBACK and not (wants and at.phase in UNCOMMITTED)
         if settled and not any(ballot.undecided(now_ms) for ballot in at.ballots.values()):
-            return limits.INTENT_RELAXED_MS
+            return limits.INTENT_CLEARED_MS if at.phase is Phase.CLEARED else limits.INTENT_RELAXED_MS
         return limits.INTENT_MS
 
     def _say(self, local: Local, now_ms: int) -> None:

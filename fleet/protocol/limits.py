@@ -37,6 +37,8 @@ LOCAL_AGE_MS_MAX = 150
 INTENT_MS = 100
 INTENT_RELAXED_MS = 250
 """A holder with nothing to decide speaks less often."""
+INTENT_CLEARED_MS = 500
+"""A vehicle that has cleared the zone only says where it is."""
 INTENT_GAP_MS_MIN = 50
 """Least spacing of intents that only a changed plan causes."""
 GOSSIP_MS = 100
@@ -53,7 +55,7 @@ DECIDE_MS_MIN = 200
 DECIDE_MS_START = 300
 DECIDE_MS_MAX = 2_000
 
-PEERS_MAX = 64
+PEERS_MAX = 256
 """When full of fresh peers, a stranger is not admitted and nothing is signed (``peers_full``): somebody
 who may have to be a member is not heard."""
 TUBES_MAX = 256

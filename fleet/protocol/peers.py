@@ -35,11 +35,14 @@ class Peers:
         self._peers: dict[str, Peer] = {}
         self._strangers = Peer(0)
         self._changed: dict[str, None] = {}
+        self._memo: dict[tuple[int, int], dict[str, Intent]] = {}
+        """Answers of :meth:`within` since the last change; a tick asks several times."""
         self.full_until_ms = 0
         """While ahead of the clock, a stranger had to be turned away: nothing may be signed."""
 
     def clear(self) -> None:
         self._peers.clear()
+        self._memo.clear()
         self._changed.clear()
         self.full_until_ms = 0
 
@@ -62,6 +65,7 @@ class Peers:
         peer.opened = opened
         peer.heard_ms = now_ms
         self._changed[sender] = None
+        self._memo.clear()
         return ""
 
     def spend(self, sender: str, now_ms: int) -> bool:
@@ -98,6 +102,7 @@ class Peers:
         peer = self._peers.get(vehicle)
         if peer is not None and peer.intent is not None:
             peer.intent = with_plan(peer.intent, plan)
+            self._memo.clear()
 
     def intent(self, vehicle: str) -> Intent | None:
         peer = self._peers.get(vehicle)
@@ -105,8 +110,13 @@ class Peers:
 
     def within(self, now_ms: int, age_ms_max: int) -> dict[str, Intent]:
         """Newest intents not older than ``age_ms_max`` by their stamp, in order of id."""
+        found = self._memo.get((now_ms, age_ms_max))
+        if found is not None:
+            return found
+        if len(self._memo) > 4:
+            self._memo.clear()
         oldest_ms = now_ms - age_ms_max - self._eps_ms
-        found = {}
+        found = self._memo[now_ms, age_ms_max] = {}
         for vehicle in sorted(self._peers):
             intent = self._peers[vehicle].intent
             if intent is not None and intent.stamp_ms >= oldest_ms:
@@ -139,6 +149,7 @@ class Peers:
         gone = [vehicle for vehicle, peer in self._peers.items() if now_ms - peer.heard_ms > silent_ms]
         for vehicle in gone:
             del self._peers[vehicle]
+            self._memo.clear()
             self._changed.pop(vehicle, None)
 
     def _admit(self, opened: Opened, sender: str, intent: Intent, now_ms: int) -> str:
@@ -152,6 +163,7 @@ class Peers:
         if len(self._peers) >= limits.PEERS_MAX:
             self.full_until_ms = now_ms + limits.PEER_SILENT_MS
             return "peers_full"
+        self._memo.clear()
         peer = self._peers[sender] = Peer(now_ms)
         peer.intent = intent
         peer.opened = opened
