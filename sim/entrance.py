@@ -11,13 +11,17 @@ from fleet.node.road import Road, Roads
 from fleet.node.rss import LEADER_BRAKE_MPS2, rss_distance_m
 from hardware.vehicle import Vehicle
 from planners.check_fast import FastVerifier
-from planners.interface import Commitment
+from planners.interface import Body, Commitment
 from planners.timed_path import TimedPath
-from planners.zone_map import Path
+from planners.zone_map import ErrorBudget
 from sim.stage import Actor, Stage
 
-_NEAR_M = 90.0
-"""Farther vehicles cannot matter at an entry: RSS distance at 25 m/s is below this."""
+_NEAR_M = 140.0
+"""Farther vehicles cannot matter at an entry: RSS distance at 36 m/s is below this."""
+_BRAKING = (1.0, 0.4)
+"""Shares of its planned braking with which a vehicle that appears in the middle of the map may come to rest."""
+_LATE_S, _ASIDE_M = 0.4, 0.2
+"""Whoever passes near the place where a vehicle appears may be this late or early, and both this far aside."""
 Present = tuple[Actor, float, float, "TimedPath | None"]
 """(actor, s_m of its rear axle, speed_mps, plan) of a vehicle on the map, by the truth."""
 
@@ -48,7 +52,7 @@ class Entrance:
             queue = self._queues[key]
             while queue and queue[0].arrival_s * 1000.0 <= now_ms:
                 actor = queue[0]
-                inside = [*present, *((one, one.start_s_m, speed, None) for one, speed in entering)]
+                inside = [*present, *((one, one.start_s_m, speed, self._stop(one, now_ms, 1.0)) for one, speed in entering)]
                 speed = actor.speed_mps if actor.recorded and now_ms == 0 else self._speed(actor, inside, now_ms)
                 if speed is None:
                     break
@@ -74,14 +78,13 @@ class Entrance:
             ox, oy, oyaw = other_road.pose(s_m)
             if math.hypot(ox - x, oy - y) > _NEAR_M * max(scale, 0.05):
                 continue
-            if actor.recorded and plan is not None and self._crosses(actor, other, plan, road.path, now_ms):
-                return None
-            if abs(math.remainder(oyaw - yaw, 2.0 * math.pi)) > 1.0:
-                continue
             s, lateral, _ = road.project(ox, oy, actor.start_s_m + math.hypot(ox - x, oy - y))
             if s - actor.start_s_m < 0.0:
                 s, lateral, _ = road.project(ox, oy, actor.start_s_m - math.hypot(ox - x, oy - y))
-            if abs(lateral) > 0.5 * (body.width_m + other.vehicle.body.width_m) + 0.2 * scale:
+            away = abs(math.remainder(oyaw - yaw, 2.0 * math.pi)) > 1.0
+            if away or abs(lateral) > 0.5 * (body.width_m + other.vehicle.body.width_m) + 0.2 * scale:
+                if actor.recorded and plan is not None and self._crosses(actor, other, (plan, speed_mps), now_ms):
+                    return None
                 continue
             ahead = s - other.vehicle.body.rear_overhang_m - (actor.start_s_m + front_m)
             behind = actor.start_s_m - body.rear_overhang_m - (
@@ -97,18 +100,31 @@ class Entrance:
                 return None
         return wanted
 
-    def _crosses(self, actor: Actor, other: Actor, plan: TimedPath, path: Path, now_ms: int) -> bool:
-        """Whether a vehicle that appears here and brakes at once would be in the way of another's plan."""
-        brake = actor.vehicle.limits.brake_mps2_plan
+    def _crosses(self, actor: Actor, other: Actor, motion: tuple[TimedPath, float], now_ms: int) -> bool:
+        """Whether a vehicle that appears here and comes to rest would be in the way of another (plan, speed_mps)."""
+        plan, speed_mps = motion
+        theirs = Commitment(_wide(other, speed_mps), plan)
+        mine = _wide(actor, 0.0)
+        stops = (self._stop(actor, now_ms, share) for share in _BRAKING)
+        return any(self._verifier.pair(Commitment(mine, stop), theirs, from_ms=now_ms) is not None for stop in stops)
+
+    def _stop(self, actor: Actor, now_ms: int, share: float) -> TimedPath:
+        """The plan of a vehicle that appears now and brakes with a share of what it may plan with."""
+        brake = share * actor.vehicle.limits.brake_mps2_plan
         stop_ms = max(1, math.ceil(1000.0 * actor.speed_mps / brake))
         v_mmps = round(actor.speed_mps * 1000.0)
-        stop = TimedPath(
-            actor.vehicle_id, path.path_id, now_ms, round(actor.start_s_m * 1000.0), v_mmps,
+        return TimedPath(
+            actor.vehicle_id, actor.path_id, now_ms, round(actor.start_s_m * 1000.0), v_mmps,
             ((stop_ms, -round(v_mmps * 1000.0 / stop_ms)),),
         )  # fmt: skip
-        mine = Commitment(planner_body(actor.vehicle_id, actor.vehicle), stop)
-        theirs = Commitment(planner_body(other.vehicle_id, other.vehicle), plan)
-        return self._verifier.pair(mine, theirs, from_ms=now_ms) is not None
+
+
+def _wide(actor: Actor, speed_mps: float) -> Body:
+    """A body with room around it for being ``_LATE_S`` late or early at a speed."""
+    body = planner_body(actor.vehicle_id, actor.vehicle)
+    aside = _ASIDE_M * scale_of(actor.vehicle)
+    budget = ErrorBudget(body.budget.lateral_m + aside, body.budget.longitudinal_m + aside + _LATE_S * speed_mps)
+    return Body(body.vehicle, body.footprint, body.limits, budget)
 
 
 def _room_m(follower: Vehicle, v_mps: float, v_lead_mps: float) -> float:

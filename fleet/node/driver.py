@@ -25,7 +25,7 @@ from fleet.node.right_of_way import APPROACH_MPS2
 from fleet.node.road import Road
 from fleet.node.sight import BySight
 from fleet.node.stopwatch import Stopwatch
-from fleet.node.surroundings import Surroundings, silent_threats
+from fleet.node.surroundings import ANNOUNCE_S, Surroundings, silent_threats
 from fleet.protocol.codec import Codec
 from fleet.protocol.core import Core
 from fleet.protocol.records import Adopt, Drop, LiveTube, Local
@@ -39,9 +39,8 @@ from planners.zone_map import MotionLimits, Passage
 AGREE_MS = 50
 LOOK_MS = 100
 """Sensors deliver tracks at this rate."""
-ANNOUNCE_S = 11.0
-"""A vehicle announces itself this long before the line at the legal limit, at least ``ANNOUNCE_LENGTHS``."""
 ANNOUNCE_LENGTHS = 6.0
+"""A vehicle announces itself at least this many lengths before the line, however low the limit is."""
 REPLAN_MS = 300
 _FORESIGHT_S = 1.5
 _CLASHES_KEPT = 64

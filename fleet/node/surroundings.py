@@ -21,6 +21,8 @@ Floats = npt.NDArray[np.float64]
 
 STATIONARY_MPS = 0.4
 """Below this measured speed a road user counts as standing (three times the sensor's error)."""
+ANNOUNCE_S = 11.0
+"""A vehicle announces itself this long before the line at the legal limit."""
 _SPEEDING = 1.2
 """A silent road user may exceed the limit by this factor."""
 _SILENT_ACCEL_MPS2 = 3.5
@@ -180,7 +182,9 @@ def silent_threats(around: Surroundings, roads: Roads, zone_id: str, path_id: st
                 continue
             path = roads.zone_map.paths[place.path_id]
             limit = float(path.limit_mps[min(int(place.front_s_m / path.step_m), len(path.limit_mps) - 1)])
-            times.append(around.arrival_s(row, passage.line_s_m - place.front_s_m, limit))
+            room = passage.line_s_m - place.front_s_m
+            if room <= ANNOUNCE_S * limit:  # farther off nobody has to have spoken yet
+                times.append(around.arrival_s(row, room, limit))
         if times and not own_lane_behind and min(times) < math.inf:
             found.append((row, min(times)))
     return found

@@ -143,11 +143,11 @@ class Core:
         at.own = self._intent(local, now_ms)
         self._voting.tick(now_ms)
         at.own = self._intent(local, now_ms)
+        self._speak(local, now_ms)  # before proposing: others judge a proposal by the plan they have heard of
         self._proposing.tick(now_ms)
         gossip(at, now_ms)
         self._relay.tick(at, now_ms)
         self._flush(now_ms)
-        self._speak(local, now_ms)
 
     # Output.
 
@@ -230,7 +230,10 @@ class Core:
     def _speak(self, local: Local, now_ms: int) -> None:
         """Say it when it is time to, or when the plan has changed."""
         since_ms = now_ms - self._said_ms
-        changed = self._said is not None and self._at.driven_plan(local) != self._said.plan
+        said, own = self._said, self._at.own
+        changed = said is not None and (
+            self._at.driven_plan(local) != said.plan or (own is not None and own.ready is not said.ready)
+        )
         soon = changed and since_ms >= limits.INTENT_GAP_MS_MIN
         if self._said is None or soon or since_ms >= self._period_ms(now_ms):
             self._say(local, now_ms)
