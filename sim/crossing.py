@@ -22,7 +22,7 @@ from planners.zone_map import Path
 from sim.maps.commonroad import CommonRoadMap
 from sim.maps.lanes import LaneGraph, heading, turn
 from sim.maps.routes import BEYOND_M, SMOOTH_M, chain_line
-from sim.recorded import RecordedFleet, RecordedVehicle, Unmapped, corners_of, is_blocked, static_hulls
+from sim.recorded import RecordedFleet, RecordedVehicle, Unmapped, corners_of, is_blocked, static_hulls, steerable
 from sim.vehicle_kinds import kappa_1pm_max, vehicle_for
 
 Floats = npt.NDArray[np.float64]
@@ -166,7 +166,7 @@ def _place(
             if start_s is not None and float(np.abs(path.kappa_1pm).max()) <= kappa_1pm_max(vehicle):
                 limit = float(path.limit_mps[0])
                 stop = math.sqrt(vehicle.limits.brake_mps2_plan * _STOP_GAP_M * scale)
-                return path, start_s, min(0.5 * limit, 0.7 * stop, vehicle.limits.speed_mps_max)
+                return steerable(path, vehicle), start_s, min(0.5 * limit, 0.7 * stop, vehicle.limits.speed_mps_max)
     return None
 
 

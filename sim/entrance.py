@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Sequence
 
 from fleet.node.bodies import planner_body, scale_of
-from fleet.node.road import Road, Roads
+from fleet.node.road import Roads
 from fleet.node.rss import LEADER_BRAKE_MPS2, rss_distance_m
 from hardware.vehicle import Vehicle
 from planners.check_fast import FastVerifier
@@ -52,7 +52,8 @@ class Entrance:
             queue = self._queues[key]
             while queue and queue[0].arrival_s * 1000.0 <= now_ms:
                 actor = queue[0]
-                inside = [*present, *((one, one.start_s_m, speed, self._stop(one, now_ms, 1.0)) for one, speed in entering)]
+                new = [(one, one.start_s_m, speed, self._stop(one, now_ms, 1.0)) for one, speed in entering]
+                inside = [*present, *new]
                 speed = actor.speed_mps if actor.recorded and now_ms == 0 else self._speed(actor, inside, now_ms)
                 if speed is None:
                     break

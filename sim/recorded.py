@@ -7,7 +7,7 @@ static obstacles, or those left out, with the reason.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -19,7 +19,7 @@ from planners.zone_map import Path
 from sim.maps.commonroad import CommonRoadMap, RecordedObstacle
 from sim.maps.matching import Candidate, Matcher
 from sim.maps.routes import Route, Start, route_path
-from sim.vehicle_kinds import drives, kappa_1pm_max, vehicle_for
+from sim.vehicle_kinds import drives, kappa_1pm_max, steering_caps, vehicle_for
 
 __all__ = ["RecordedFleet", "RecordedVehicle", "Unmapped", "recorded_fleet", "vehicle_for"]
 
@@ -189,7 +189,7 @@ def _add(building: _Building, obstacle: RecordedObstacle, matcher: Matcher, cr_m
     if is_blocked(route.path, vehicle, building.parked):
         return "a static obstacle stands in its way"
     building.boxes.append(box)
-    building.paths.append(route.path)
+    building.paths.append(steerable(route.path, vehicle))
     building.vehicles.append(_vehicle(obstacle, vehicle, route))
     return None
 
@@ -217,6 +217,13 @@ def is_blocked(path: Path, vehicle: Vehicle, parked: list[shapely.Polygon]) -> b
     return any(corridor.intersects(one) for one in parked)
 
 
+def steerable(path: Path, vehicle: Vehicle) -> Path:
+    """``path`` with its limit lowered where the vehicle's wheels turn too slowly for it."""
+    limit = np.minimum(path.limit_mps, steering_caps(path, vehicle))
+    limit.setflags(write=False)
+    return replace(path, limit_mps=limit)
+
+
 def _vehicle(obstacle: RecordedObstacle, vehicle: Vehicle, route: Route) -> RecordedVehicle:
     speed = max(0.0, float(obstacle.speed_mps[0]))
     return RecordedVehicle(
@@ -236,11 +243,12 @@ def _vehicle(obstacle: RecordedObstacle, vehicle: Vehicle, route: Route) -> Reco
 def feasible_speed(path: Path, s_m: float, vehicle: Vehicle) -> float:
     """The highest speed at ``s_m`` from which every curve ahead is reached at a speed that it allows.
 
-    With 90 % of the lateral acceleration and 80 % of the braking that plans may use.
+    With 90 % of the lateral acceleration and 80 % of the braking that plans may use, and wheels that turn in time.
     """
     limits = vehicle.limits
     first = min(max(round(s_m / path.step_m), 0), len(path.x_m) - 1)
     kappa = np.maximum(np.abs(path.kappa_1pm[first:]), 1e-6)
     ahead = np.arange(len(kappa)) * path.step_m
-    square = 0.9 * limits.lateral_accel_mps2_max / kappa + 2.0 * 0.8 * limits.brake_mps2_plan * ahead
+    bend = np.minimum(0.9 * limits.lateral_accel_mps2_max / kappa, steering_caps(path, vehicle)[first:] ** 2)
+    square = bend + 2.0 * 0.8 * limits.brake_mps2_plan * ahead
     return min(limits.speed_mps_max, math.sqrt(float(square.min())))

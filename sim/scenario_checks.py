@@ -20,7 +20,7 @@ WORLDS = {
 }
 PLANNERS = {
     "first_come": "plans in order of announcement, exact conflict geometry in (s, t)",
-    "all_way_stop": "baseline: everybody stops, then one at a time in order of arrival",
+    "all_way_stop": "baseline: everybody stops, then goes in order of stopping; ways that do not meet go together",
 }
 MECHANISMS = {"first_come": "who announced itself first goes first"}
 """Names that a scenario file may use, with a line of description each."""

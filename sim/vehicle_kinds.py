@@ -5,9 +5,14 @@ from __future__ import annotations
 import math
 
 import msgspec
+import numpy as np
+import numpy.typing as npt
 
 from fleet.errors import ConfigError
 from hardware.vehicle import Vehicle, load_vehicle
+from planners.zone_map import Path
+
+Floats = npt.NDArray[np.float64]
 
 _FILE_OF_KIND = {
     "car": "car",
@@ -25,6 +30,8 @@ _TRACK_SHARE_MIN = 1.25
 """Least track width in heights of the centre of mass: tips at 0.625 g, above what tyres are asked for."""
 STEER_SHARE = 0.9
 """Part of the steering range that paths may need; the rest is for tracking."""
+_STEER_RATE_SHARE = 0.6
+"""The same of the steering rate."""
 
 
 def drives(kind: str) -> bool:
@@ -67,3 +74,20 @@ def vehicle_for(kind: str, length_m: float, width_m: float) -> Vehicle:
 def kappa_1pm_max(vehicle: Vehicle) -> float:
     """The largest curvature that a path of this vehicle may have."""
     return STEER_SHARE * math.tan(vehicle.limits.steer_rad_max) / vehicle.body.wheelbase_m
+
+
+def steering_caps(path: Path, vehicle: Vehicle) -> Floats:
+    """The speed at each point of a path at which the wheels still turn as fast as its curvature changes, m/s.
+
+    Float64 [point]. Long vehicles in tight bends need this: a lorry that enters a roundabout at the speed
+    that its bends allow swings out by most of a metre, because its wheels cannot follow.
+    """
+    angle = np.arctan(vehicle.body.wheelbase_m * path.kappa_1pm)
+    window = max(1, round(0.1 * vehicle.body.length_m / path.step_m))
+    ahead, behind = np.minimum(np.arange(len(angle)) + window, len(angle) - 1), np.arange(len(angle)) - window
+    rate = np.abs(angle[ahead] - angle[np.maximum(behind, 0)]) / (2 * window * path.step_m)
+    # A change is felt as far around as it is measured.
+    padded = np.pad(rate, window, mode="edge")
+    spread = np.lib.stride_tricks.sliding_window_view(padded, 2 * window + 1).max(axis=1)
+    caps: Floats = _STEER_RATE_SHARE * vehicle.limits.steer_rate_radps_max / np.maximum(spread, 1e-6)
+    return np.maximum(caps, 0.2 * vehicle.body.length_m)

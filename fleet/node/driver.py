@@ -23,7 +23,7 @@ from fleet.node.planner_guard import GuardedPlanner
 from fleet.node.planning import ZonePlanner, clear_rear_s_m, first_time_beyond
 from fleet.node.right_of_way import APPROACH_MPS2
 from fleet.node.road import Road
-from fleet.node.sight import BySight
+from fleet.node.sight import SLOW_MPS, BySight
 from fleet.node.stopwatch import Stopwatch
 from fleet.node.surroundings import ANNOUNCE_S, Surroundings, silent_threats
 from fleet.protocol.codec import Codec
@@ -217,7 +217,7 @@ class Node:
 
     def _by_sight_matters(self, now_ms: int) -> bool:
         """Whether the vehicle may come to cross by sight: it has nothing agreed and stands, or hears nobody."""
-        return self._committed is None and (self.kernel.status.v_mps < 1.0 * self.scale or not self._hearing.heard(now_ms))
+        return self._committed is None and (self.kernel.status.v_mps < SLOW_MPS * self.scale or not self._hearing.heard(now_ms))
 
     def _look_again(self, now_ms: int, plan: TimedPath, engagement: _Engagement) -> None:
         """Before the point of no return, give a commitment back that the world has made unsafe."""
@@ -438,6 +438,7 @@ class Node:
             has_contingency=status.rest is not Rest.NONE,
             cleared=self.phase is Phase.CLEARED,
             perceived=tuple(f"t{self._parts.around.tracks[row].track_id}" for row in silent[:8]),
+            blocking=self.sight.held_back(now_ms, self.road, engagement.standing_since_ms, status.v_mps),
             estimate_ok=estimate_ok,
         )
 

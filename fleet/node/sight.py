@@ -32,6 +32,8 @@ JAM_MS = 5000
 JAM_TURN_MS = 3000
 """A jam inside a zone is left alone for ``JAM_MS``, then each vehicle in it has a turn of ``JAM_TURN_MS`` to start."""
 STUCK_MS = 4000
+SLOW_MPS = 1.0
+"""Below this a vehicle watches who stands at the other lines, and since when."""
 CREEP_MPS = 1.5
 CREEP_BUDGET_SHARE = 0.6
 """At walking pace neither tyre slip nor actuator lag matter; what is left of the budget is localisation."""
@@ -82,6 +84,14 @@ class BySight:
             return None
         self.active, self._creeping, self._moved_ms = True, inside, now_ms
         return plan
+
+    def held_back(self, now_ms: int, road: Road, since_ms: int | None, v_mps: float) -> tuple[str, ...]:
+        """Why a vehicle that stands (since ``since_ms``) or nearly so may not agree to go, not even with itself."""
+        if v_mps > SLOW_MPS * self._scale:
+            return ()
+        since_ms = now_ms if since_ms is None else since_ms
+        first = self._right_of_way.silent_first(now_ms, self._around, road.path.origin, since_ms)
+        return ("silent_first",) if first else ()
 
     def must_stop(self, now_ms: int, road: Road, passage: Passage, front_s_m: float, v_mps: float) -> bool:
         """While crossing: whether to stop again, for somebody with the earlier turn or because the way is shut."""

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Mapping
-
 import pytest
 
 from fleet.node import sight as sight_module
 from fleet.node.right_of_way import RightOfWay
 from fleet.node.sight import JAM_MS, WAIT_MS
-from planners.timed_path import TimedPath
-from tests.node.scenes import REAR_M, Fleet, before_line, junction, track
+from tests.node.scenes import Fleet, before_line, junction, track
 
 
 def starts(*arms: str, room_m: float = 60.0, v_mps: float = 12.0) -> dict[str, tuple[str, float, float]]:
@@ -28,6 +24,13 @@ def run(fleet: Fleet, seconds: float) -> tuple[int, list[str]]:
             if name not in left and node.rear_s_m > junction().passage(node.road.path.path_id).exit_s_m:
                 left.append(name)
     return most, left
+
+
+def unable_to_agree(fleet: Fleet) -> Fleet:
+    """Nobody signs anything."""
+    for node in fleet.nodes.values():
+        node._parts.judge.verify = lambda *_: ("unwilling",)  # type: ignore[method-assign]
+    return fleet
 
 
 def fallbacks(fleet: Fleet) -> dict[str, int]:
@@ -55,8 +58,8 @@ def test_without_radio_the_first_to_stop_goes_first_whatever_its_approach() -> N
     assert most == 1 and left == ["w", "e"]
 
 
-def test_before_crossing_by_sight_a_vehicle_stands_at_its_line_for_a_while() -> None:
-    fleet = Fleet(starts("S", "E"), radio=False)
+def test_before_crossing_by_sight_every_vehicle_stands_at_its_line_for_a_while() -> None:
+    fleet = unable_to_agree(Fleet(starts("S", "E"), radio=False))
     stood: dict[str, int] = {}
     while fleet.now_ms < 40_000:
         fleet.tick()
@@ -67,6 +70,7 @@ def test_before_crossing_by_sight_a_vehicle_stands_at_its_line_for_a_while() -> 
     begun = fallbacks(fleet)
     assert set(begun) == {"s", "e"}
     assert all(begun[name] >= stood[name] + WAIT_MS - 100 for name in begun)
+    assert [name for _, name in sorted((ms, name) for name, ms in begun.items())] == ["e", "s"]
 
 
 def test_nobody_crosses_by_sight_while_a_silent_vehicle_stands_in_the_zone() -> None:
@@ -81,9 +85,7 @@ def test_nobody_crosses_by_sight_while_a_silent_vehicle_stands_in_the_zone() -> 
 
 
 def test_who_has_started_stops_again_for_one_that_rushes_in() -> None:
-    fleet = Fleet(starts("S", room_m=30.0, v_mps=8.0), radio=False)
-    far = track("E_straight", 60.0, 0.0, track_id=99)
-    fleet.extra = (far._replace(speed_mps=13.0),)  # something moves far away: nothing is agreed
+    fleet = unable_to_agree(Fleet(starts("S", room_m=30.0, v_mps=8.0), radio=False))
     while not fallbacks(fleet):
         fleet.tick()
         assert fleet.now_ms < 30_000
@@ -105,7 +107,8 @@ def test_a_jam_inside_the_zone_comes_apart_by_one_vehicle_at_a_time() -> None:
     """Two vehicles switched on inside the zone, nose to side: no plan has room for its error budget."""
     passages = {name: junction().passage(path) for name, path in (("s", "S_straight"), ("e", "E_straight"))}
     middle = 0.5 * (passages["s"].line_s_m + passages["s"].exit_s_m)
-    fleet = Fleet({"s": ("S_straight", middle - 6.9, 0.0), "e": ("E_straight", middle - 0.5, 0.0)}, radio=True)
+    places = {"s": ("S_straight", middle - 6.9, 0.0), "e": ("E_straight", middle - 0.5, 0.0)}
+    fleet = unable_to_agree(Fleet(places, radio=True))
     most_moving = 0
     while fleet.now_ms < 60_000:
         fleet.tick()
@@ -115,35 +118,36 @@ def test_a_jam_inside_the_zone_comes_apart_by_one_vehicle_at_a_time() -> None:
     assert all(node.rear_s_m > passages[name].exit_s_m for name, node in fleet.nodes.items())
 
 
-def _jammed(judge_says: tuple[str, ...], plan: TimedPath | None, monkeypatch: pytest.MonkeyPatch) -> Mapping[str, int]:
-    """What becomes of a crossing by sight where judge or planner answer otherwise."""
-    fleet = Fleet(starts("S", "E", room_m=20.0, v_mps=5.0), radio=False)
+def _crossed(judge_says: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
+    """Who crosses by sight, and when, if E's judge says so."""
+    fleet = unable_to_agree(Fleet(starts("S", "E", room_m=20.0, v_mps=5.0), radio=False))
     node = fleet.nodes["e"]
     if judge_says:
         monkeypatch.setattr(node._parts.judge, "verify_alone", lambda *_, **__: judge_says)
-    if plan is not None:
-        monkeypatch.setattr(node._parts.planner, "approach", lambda *_, **__: plan)
     run(fleet, JAM_MS * 1e-3 + 20.0)
     monkeypatch.undo()
     return fallbacks(fleet)
 
 
 def test_nobody_crosses_by_sight_on_a_plan_that_the_judge_refuses(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert "e" in _jammed((), None, monkeypatch)
-    assert "e" not in _jammed(("overlap:e:s",), None, monkeypatch)
+    assert "e" in _crossed((), monkeypatch)
+    assert "e" not in _crossed(("overlap:e:s",), monkeypatch)
 
 
 def test_canary_a_vehicle_that_does_not_wait_for_its_turn_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(RightOfWay, "may_enter", lambda *_: "")
     monkeypatch.setattr(RightOfWay, "must_yield", lambda *_: False)
+    assert run(unable_to_agree(Fleet(starts("S", "E"), radio=False)), 30.0)[0] > 1
+
+
+def test_canary_a_vehicle_that_agrees_with_itself_out_of_turn_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(RightOfWay, "silent_first", lambda *_: False)
     assert run(Fleet(starts("S", "E"), radio=False), 30.0)[0] > 1
 
 
 def test_canary_a_vehicle_that_does_not_wait_at_its_line_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sight_module, "WAIT_MS", 0)
-    fleet = Fleet(starts("S", "E"), radio=False)
+    fleet = unable_to_agree(Fleet(starts("S", "E"), radio=False))
     run(fleet, 20.0)
     assert min(fallbacks(fleet).values()) < 8000 + WAIT_MS
 
-
-_ = dataclasses, REAR_M

@@ -9,6 +9,7 @@ import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
+import shapely
 
 from tests.sim.commonroad_world import SIZES, World, arc, bend, straight
 
@@ -364,7 +365,7 @@ SCENES: dict[str, Callable[[], World]] = {
 def random_scene(seed: int) -> World:
     """A boulevard, junction, highway or merge with as much traffic as fits, off the centre lines as people drive.
 
-    Sizes, speeds, offsets and gaps are drawn from ``seed``; nobody overlaps anybody at its first record.
+    Sizes, speeds, offsets and places are drawn from ``seed``; as recorded, nobody touches anybody for 2.5 s.
     """
     draw = np.random.default_rng(seed)
     world = World()
@@ -388,7 +389,7 @@ def random_scene(seed: int) -> World:
                      parts=int(draw.integers(1, 4)))  # fmt: skip
         ways = [j.way(*turn) for turn in j.turn]
         speeds, reach, stopped = (4.0, 13.0), 175.0, 0.35
-    taken: list[tuple[np.ndarray, float]] = []
+    taken: list[dict[int, shapely.Polygon]] = []
     for _ in range(int(draw.integers(6, 30))):
         way = ways[int(draw.integers(len(ways)))]
         kind = str(draw.choice(["car", "car", "car", "car", "truck", "bus", "motorcycle"]))
@@ -400,13 +401,18 @@ def random_scene(seed: int) -> World:
         if form == "highway" and draw.random() < 0.2:
             shift = width if way[0] < lanes else -width
         world.user(kind, way, place, speed, size=size, offset_m=offset, shift_m=shift, first_step=step, seconds=4.0)
-        _, x, y, yaw, _ = world.users[-1][3][0]
-        ahead = np.array([math.cos(yaw), math.sin(yaw)])
-        front = max(1.5, 0.25 * speed)
-        circles = np.array([[x, y] + ahead * at for at in np.linspace(-0.5 * size[0], 0.5 * size[0] + front, 9)])
-        near = 0.5 * size[1] + 0.15
-        if any(float(np.hypot(*(circles[:, None] - other[None]).transpose(2, 0, 1)).min()) < near + gap for other, gap in taken):
+        swept = {row[0]: _outline(row, size) for row in world.users[-1][3][:26]}
+        if any(step in other and box.distance(other[step]) < 0.2 for other in taken for step, box in swept.items()):
             world.users.pop()
         else:
-            taken.append((circles, near))
+            taken.append(swept)
     return world
+
+
+def _outline(row: tuple[int, float, float, float, float], size: tuple[float, float]) -> shapely.Polygon:
+    """The body at one record, with a quarter of a second of travel and 1.2 m in front of it."""
+    _, x, y, yaw, speed = row
+    front, rear, side = 0.5 * size[0] + 1.2 + 0.25 * speed, -0.5 * size[0], 0.5 * size[1]
+    corners = np.array([[front, side], [rear, side], [rear, -side], [front, -side]])
+    cos, sin = math.cos(yaw), math.sin(yaw)
+    return shapely.Polygon(corners @ np.array([[cos, sin], [-sin, cos]]) + np.array([x, y]))

