@@ -37,9 +37,13 @@ _ROW_GAP_M = 6.0
 
 @dataclass(frozen=True, slots=True)
 class _Approach:
-    """A point where lanes enter the crossing, and the lanelets that begin there."""
+    """A point where lanes enter the crossing, and the lanelets that begin there.
+
+    ``at_edge``: there is no crossing; lanes begin here at the edge of the map, and rows stand beyond it.
+    """
 
     entries: tuple[int, ...]
+    at_edge: bool
 
 
 def explicit_fleet(
@@ -75,11 +79,14 @@ def explicit_fleet(
     paths: list[Path] = []
     boxes: list[shapely.Polygon] = []
     parked, missing = static_hulls(cr_map)
+    rows = math.ceil(count / len(approaches))
     for row in range(count):
         for k in order:
             if len(vehicles) == count:
                 break
-            placed = _place(cr_map, approaches[k], row, next(movements), f"p{len(vehicles) + 1}", body)
+            # From an edge of the map they stand as far in as all rows need.
+            place = (row, rows - 1) if approaches[k].at_edge else (row, -1)
+            placed = _place(cr_map, approaches[k], place, next(movements), f"p{len(vehicles) + 1}", body)
             if placed is None or is_blocked(placed[0], body, parked):
                 continue
             path, start_s, speed = placed
@@ -107,7 +114,8 @@ def _approaches(cr_map: CommonRoadMap) -> list[_Approach]:
     """Where lanes enter the busiest crossing; on a map without one, its entries."""
     graph = cr_map.graph
     inside = _crossing_lanelets(cr_map)
-    if not inside:
+    at_edge = not inside
+    if at_edge:
         inside = {key for key, one in graph.lanelets.items() if not one.predecessors and graph.drivable(key)}
         inside = inside or {key for key in graph.lanelets if graph.drivable(key)}
     groups: list[tuple[Floats, float, list[int]]] = []
@@ -122,7 +130,7 @@ def _approaches(cr_map: CommonRoadMap) -> list[_Approach]:
                 break
         else:
             groups.append((line[0], yaw, [key]))
-    return [_Approach(tuple(members)) for _, _, members in groups]
+    return [_Approach(tuple(members), at_edge) for _, _, members in groups]
 
 
 def _crossing_lanelets(cr_map: CommonRoadMap) -> set[int]:
@@ -148,22 +156,29 @@ def _crossing_lanelets(cr_map: CommonRoadMap) -> set[int]:
 
 
 def _place(
-    cr_map: CommonRoadMap, approach: _Approach, row: int, wanted: str, path_id: str, vehicle: Vehicle
+    cr_map: CommonRoadMap, approach: _Approach, place: tuple[int, int], wanted: str, path_id: str, vehicle: Vehicle
 ) -> tuple[Path, float, float] | None:
-    """(path, start, speed) of a vehicle in a row before an approach; None if there is no lane for it."""
+    """(path, start, speed) of a vehicle before an approach, or None if there is no lane for it.
+
+    ``place``: its row, and the number of rows beyond the entry that the first row stands at (-1: none).
+    """
     graph, scale, body = cr_map.graph, cr_map.scale, vehicle.body
     front = body.length_m - body.rear_overhang_m
-    gap = _STOP_GAP_M * scale + row * (body.length_m + _ROW_GAP_M * scale)
+    pitch = body.length_m + _ROW_GAP_M * scale
+    beyond = (place[1] + 1) * pitch
+    gap = _STOP_GAP_M * scale + place[0] * pitch - beyond
     behind = gap + body.length_m + 0.5 * scale
     for entry in sorted(approach.entries, key=lambda key: (_movement(graph, key) != wanted, key)):
-        chain = graph.backward((entry,), behind_m=behind)
+        chain = graph.backward((entry,), behind_m=max(0.0, behind))
         chain = graph.onward(chain, beyond_m=_beyond(graph) * scale)
         for smooth_m in SMOOTH_M:
             try:
                 path, start_s = _cut(graph, chain, entry, behind, gap + front, path_id, smooth_m * scale, scale)
             except PlanError:
                 continue
-            if start_s is not None and float(np.abs(path.kappa_1pm).max()) <= kappa_1pm_max(vehicle):
+            if start_s is None or path.length_m - start_s < 2.0 * body.length_m:
+                continue
+            if float(np.abs(path.kappa_1pm).max()) <= kappa_1pm_max(vehicle):
                 limit = float(path.limit_mps[0])
                 stop = math.sqrt(vehicle.limits.brake_mps2_plan * _STOP_GAP_M * scale)
                 return steerable(path, vehicle), start_s, min(0.5 * limit, 0.7 * stop, vehicle.limits.speed_mps_max)

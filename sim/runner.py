@@ -47,6 +47,9 @@ Floats = npt.NDArray[np.float64]
 
 WORLDS = ("bullet", "kinematic")
 _MS = 1_000_000
+_NEAR_END_M = 5.0
+_RELOCATE_MS = 500
+"""Away from zones and ends, a vehicle's place on its path is carried on by its speed for so long."""
 _RADIO = "fleet"
 """The one topic of the medium; a radio that nobody reads is switched to none."""
 
@@ -200,16 +203,22 @@ class Run:
         total = len(self._stage.actors)
         progress.start(f"{self._scenario.name}, {self._scenario.world}", total)
         while self.now_ms < end_ms and (self._cars or self._entrance.waiting) and interrupt.caught is None:
-            self._step()
+            self.step()
             progress.update(total - len(self._cars) - self._entrance.waiting, self.now_ms * 1e-3)
         self._log_truth()
         self._close()
+
+    @property
+    def on_map(self) -> int:
+        """How many vehicles are on the map now."""
+        return len(self._cars)
 
     def timings(self) -> dict[str, float]:
         """Wall seconds by part of the loop."""
         return dict(self._watch.seconds)
 
-    def _step(self) -> None:
+    def step(self) -> None:
+        """One period of the world: enter, think, log, move, leave."""
         now_ms, watch = self.now_ms, self._watch
         watch.enter("perception")
         self._suite.tick(now_ms * _MS)
@@ -281,20 +290,26 @@ class Run:
         self._log.vehicle(info)
 
     def _depart(self) -> None:
+        now_s = self.now_ms * 1e-3
         for name, car in list(self._cars.items()):
-            x, y, *_ = self._suite.row(car.slot)
+            row = self._suite.row(car.slot)
             road = self._factory.roads.get(car.actor.path_id)
             before_m = car.s_m + car.front_m
-            car.s_m, lateral_m, _ = road.project(x, y, car.s_m)
-            if car.node is not None and car.node.committed and car.plan is not None:
-                s_plan, _, _ = self._factory.book.arrays(car.plan).at(self.now_ms * 1e-3)
-                self._log.sample("tracking_lateral_m", abs(lateral_m))
-                self._log.sample("tracking_longitudinal_m", abs(car.s_m - s_plan))
+            committed = car.node is not None and car.node.committed
+            near_end = before_m > road.length_m - _NEAR_END_M
+            if committed or near_end or car.legacy is not None or self.now_ms % _RELOCATE_MS == 0:
+                car.s_m, lateral_m, _ = road.project(row[0], row[1], car.s_m)
+                if car.node is not None and committed and car.plan is not None:
+                    s_plan, _, _ = self._factory.book.arrays(car.plan).at(now_s)
+                    self._log.sample("tracking_lateral_m", abs(lateral_m))
+                    self._log.sample("tracking_longitudinal_m", abs(car.s_m - s_plan))
+            else:
+                car.s_m += row[3] * self._period_ms * 1e-3
             front_m = car.s_m + car.front_m
             if front_m < road.length_m:
                 continue
             share = (road.length_m - before_m) / max(1e-9, front_m - before_m)
-            at_s = self.now_ms * 1e-3 - self._period_ms * 1e-3 * (1.0 - min(1.0, max(0.0, share)))
+            at_s = now_s - self._period_ms * 1e-3 * (1.0 - min(1.0, max(0.0, share)))
             self._log.departed(name, round(at_s, 6))
             self._remove(name, car)
 

@@ -103,7 +103,7 @@ def _commonroad(scenario: Scenario) -> Stage:
     from sim.crossing import explicit_fleet
     from sim.maps.commonroad import load_commonroad
     from sim.recorded import recorded_fleet
-    from sim.vehicle_kinds import vehicle_for
+    from sim.vehicle_kinds import fitted, vehicle_for
 
     road = load_commonroad(scenario.map.commonroad or "")
     count = scenario.demand.count
@@ -121,9 +121,11 @@ def _commonroad(scenario: Scenario) -> Stage:
     if not found.vehicles:
         reasons = "; ".join(f"{one.label}: {one.reason}" for one in found.unmapped[:3])
         raise ConfigError(f"{scenario.source}: nobody can drive on this map ({reasons or 'it records nobody'})")
+    paths = {path.path_id: path for path in found.paths}
     cast = tuple(
         Actor(
-            one.vehicle_id, vehicle_for(one.kind, one.length_m, one.width_m), one.path_id, one.arrival_s,
+            one.vehicle_id, fitted(vehicle_for(one.kind, one.length_m, one.width_m), paths[one.path_id]),
+            one.path_id, one.arrival_s,
             one.start_s_m, one.speed_mps, "honest", True, True,
         )
         for one in found.vehicles

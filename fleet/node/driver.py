@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from fleet.node.bodies import planner_body, planning_body, scale_of
 from fleet.node.hearing import Hearing
 from fleet.node.judge import ZoneJudge
-from fleet.node.kernel import Kernel, Rest
+from fleet.node.kernel import Kernel, Rest, usable
 from fleet.node.lanes import Lanes
 from fleet.node.plan_book import PlanBook
 from fleet.node.planner_guard import GuardedPlanner
@@ -30,7 +30,7 @@ from fleet.protocol.codec import Codec
 from fleet.protocol.core import Core
 from fleet.protocol.records import Adopt, Drop, LiveTube, Local
 from fleet.protocol.table import Phase
-from hardware.base import Applied, Health, VehicleInterface
+from hardware.base import Applied, VehicleInterface
 from hardware.vehicle import Vehicle
 from planners.interface import Body, Commitment, JointPlanner
 from planners.timed_path import TimedPath
@@ -44,6 +44,7 @@ ANNOUNCE_LENGTHS = 6.0
 REPLAN_MS = 300
 _FORESIGHT_S = 1.5
 _CLASHES_KEPT = 64
+_NEAR_LEADER_M = 40.0
 _PERIOD_NS = 1_000_000
 
 Noter = Callable[[int, str, Mapping[str, object]], None]
@@ -123,6 +124,7 @@ class Node:
         self._plan_raw = b""
         self._hearing = Hearing(parts.name, parts.core, parts.codec, parts.book)
         self._breached = False
+        self._wanted = True
         self._planner = GuardedPlanner(parts.planner)
         self.sight = BySight(
             parts.core, parts.around, parts.judge, self._planner, parts.book, self.body, self.scale
@@ -177,21 +179,31 @@ class Node:
             core.step(raw, now_ms)
             self._hearing.overhear(raw, zone_id)
         watch.leave()
-        if now_ms - parts.around.stamp_ms >= LOOK_MS:
+        if now_ms - parts.around.stamp_ms >= self._look_ms():
             watch.enter("perception")
             self._look(now_ms)
             watch.leave()
         outbox: tuple[bytes, ...] = ()
-        if now_ms % AGREE_MS == 0 or kernel.plan is None:
+        if now_ms % self._agree_ms() == 0 or kernel.plan is None:
             self._engage(now_ms)
             self._keep_plan(now_ms)
             watch.enter("protocol")
-            outbox = self._agree(now_ms, state.health is Health.OK)
+            outbox = self._agree(now_ms, usable(state, now_ns))
             watch.leave()
         command = kernel.command(now_ns, state, heading_error, parts.around)
         self.applied = parts.hardware.write(command, now_ns)
         self._watch(now_ms)
         return outbox
+
+    def _look_ms(self) -> int:
+        """Where nothing has to be agreed and nobody is near ahead, looking half as often is enough."""
+        leader = self.kernel.status.leader
+        busy = self.listens or (leader is not None and leader.gap_m < _NEAR_LEADER_M * self.scale)
+        return LOOK_MS if busy else 2 * LOOK_MS
+
+    def _agree_ms(self) -> int:
+        """Those with nothing to agree on for now (followers, and who has cleared the zone) take turns half as often."""
+        return AGREE_MS if self._committed is not None or self._wanted else 2 * AGREE_MS
 
     # --- sensing
 
@@ -205,6 +217,7 @@ class Node:
             self.kernel.accounted = frozenset()
             return
         parts.around.update(now_ms, tracks, self._hearing.places(now_ms))
+        self.kernel.look(parts.around)
         if self._by_sight_matters(now_ms):
             self.sight.observe(now_ms, engagement.passage.zone_id, self.road.path.path_id)
         self._account(now_ms, engagement)
@@ -381,6 +394,8 @@ class Node:
         """Run the core for this tick and do what it asks, in its order."""
         core, engagement = self._parts.core, self._engagement
         if engagement is not None:
+            if not estimate_ok:
+                engagement.aborting = "estimate"
             if engagement.aborting:
                 self._abort(now_ms, engagement)
             self.phase = self._observe(now_ms, engagement)
@@ -424,6 +439,7 @@ class Node:
 
     def _local(self, now_ms: int, engagement: _Engagement, estimate_ok: bool) -> Local:
         status = self.kernel.status
+        self._wanted = self._wants_commit(now_ms, engagement)
         room = max(0.0, engagement.passage.line_s_m - self.front_s_m)
         silent = self._parts.around.silent_rows()
         return Local(
@@ -433,7 +449,7 @@ class Node:
             arrived_ms=engagement.arrived_ms,
             eta_ms=now_ms + int(1000.0 * room / max(1.0 * self.scale, status.v_mps)),
             plan=self._plan_raw,
-            wants_commit=self._wants_commit(now_ms, engagement),
+            wants_commit=self._wanted,
             pnr_passed=self._committed is not None and status.past_no_return,
             has_contingency=status.rest is not Rest.NONE,
             cleared=self.phase is Phase.CLEARED,

@@ -91,6 +91,9 @@ class Kernel:
         self._delay_s = vehicle.actuators.accel_lag_s + 2.0 * period_s
         self._half_width = 0.5 * vehicle.body.width_m + 0.5 * vehicle.tracking.lateral_m
         self._steer_held = 0.0
+        self._old_s = 2.0 * period_s
+        self._since_m = 0.0
+        """Driven since the estimate was taken."""
         self.road: Road | None = None
         self.plan: TimedPath | None = None
         self.arrays: SegmentArrays | None = None
@@ -101,6 +104,10 @@ class Kernel:
 
         An agreed plan then needs no guard; on an own plan RSS distance is kept all the same, since the
         other is free to change its mind."""
+        self._looked: list[Leader] = []
+        """What was in the corridor at the last look, when the front bumper was at ``_looked_front_m``."""
+        self._looked_ms = -1
+        self._looked_front_m = 0.0
         self.status = Status()
 
     def follow(self, road: Road, plan: TimedPath, arrays: SegmentArrays, *, committed: bool, line_s_m: float) -> None:
@@ -114,12 +121,13 @@ class Kernel:
 
     def can_stop_before(self, line_s_m: float) -> bool:
         """Whether the front bumper can still stop at ``line_s_m`` (the point of no return lies ahead)."""
-        return self.status.s_m + self._front_m + self.stop_distance_m(self.status.v_mps) <= line_s_m
+        front = self.status.s_m + self._since_m + self._front_m
+        return front + self.stop_distance_m(self.status.v_mps) <= line_s_m
 
     def locate(self, state: VehicleState) -> float:
         """Project the estimate on the road; fills the status. Returns the heading error (rad)."""
         status, road = self.status, self.road
-        if road is None or not _finite(state):
+        if road is None or not usable(state, state.stamp_ns):
             return 0.0
         s, lateral, tangent = road.project(state.x_m, state.y_m, status.s_m)
         status.s_m, status.lateral_m, status.v_mps = s, lateral, state.speed_mps
@@ -131,11 +139,11 @@ class Kernel:
         now_s = now_ns * 1e-9
         if road is None or arrays is None:
             return Command(now_ns, self._steer_held, -self._brake_sure)
-        stale = now_s - state.stamp_ns * 1e-9 > STALE_STATE_S
-        if stale or state.health is not Health.OK or not _finite(state):
+        if not usable(state, now_ns):
             status.braking_for = "state"
-            return Command(now_ns, self._steer_held, -self.vehicle.limits.brake_mps2_plan)
-        v = status.v_mps
+            return Command(now_ns, self._steer_held, self._blind())
+        v, age_s = status.v_mps, max(0.0, now_s - state.stamp_ns * 1e-9)
+        self._since_m = v * age_s
         s_ref, v_ref, _ = arrays.at(now_s)
         _, v_ahead, a_ahead = arrays.at(now_s + self._tracker.accel_lead_s)
         rest = v_ref < 1e-3 and v_ahead < 1e-3 and a_ahead <= 0.0
@@ -143,8 +151,18 @@ class Kernel:
         accel = self._tracker.accelerate(Reference(s_ref, v_ref, a_ahead, rest), status.s_m, v)
         self._steer_held = self._tracker.steer(road, status.s_m, status.lateral_m, heading_error_rad, v)
         status.braking_for = ""
-        accel = min(accel, self._before_line(v), self._behind_others(v, around))
+        if age_s > self._old_s:
+            accel = min(accel, 0.0)
+        accel = min(accel, self._before_line(v), self._behind_others(v, around, now_s))
         return Command(now_ns, self._steer_held, accel)
+
+    def _blind(self) -> float:
+        """Braking without an estimate: as a plan brakes where the last one leaves room for that, else fully."""
+        status, limits = self.status, self.vehicle.limits
+        v = status.v_mps
+        run_m = v * (self._delay_s + STALE_STATE_S) + v * v / (2.0 * limits.brake_mps2_plan)
+        gently = status.s_m + self._front_m + run_m <= self.line_s_m or (self.committed and status.past_no_return)
+        return -(limits.brake_mps2_plan if gently else limits.brake_mps2_max)
 
     def _before_line(self, v_mps: float) -> float:
         """Hold the last chance to stop before the line; says what contingency is left."""
@@ -156,7 +174,7 @@ class Kernel:
         if not status.past_no_return:
             status.rest = Rest.PLAN_END
             return math.inf
-        room = self.line_s_m - status.s_m - self._front_m
+        room = self.line_s_m - status.s_m - self._since_m - self._front_m
         if v_mps < _CREEP_MPS:
             status.rest = Rest.PLAN_END
             return -_HOLD_MPS2 * self._scale
@@ -165,12 +183,22 @@ class Kernel:
         needed = v_mps * v_mps / (2.0 * max(0.05 * self._scale, room))
         return -min(self.vehicle.limits.brake_mps2_max, max(needed, _HOLD_MPS2 * self._scale))
 
-    def _behind_others(self, v_mps: float, around: Surroundings) -> float:
+    def look(self, around: Surroundings) -> None:
+        """See who is in the corridor, once for each new set of tracks; :meth:`locate` came first."""
+        if self.road is None or around.stamp_ms == self._looked_ms:
+            return
+        status = self.status
+        self._looked_ms, self._looked_front_m = around.stamp_ms, status.s_m + self._front_m
+        reach = self.stop_distance_m(status.v_mps) + (2.0 * status.v_mps + 8.0 * self._scale)
+        self._looked = around.corridor(self.road, self._looked_front_m, self._half_width, reach)
+        status.ahead = self._looked
+
+    def _behind_others(self, v_mps: float, around: Surroundings, now_s: float) -> float:
         """Largest acceleration that keeps RSS distance to what is ahead (inf: nothing is in the way)."""
         status = self.status
-        front = status.s_m + self._front_m
-        look = self.stop_distance_m(v_mps) + (2.0 * v_mps + 8.0 * self._scale)
-        status.ahead = around.corridor(self.road, front, self._half_width, look) if self.road is not None else []
+        self.look(around)
+        moved, since_s = status.s_m + self._front_m - self._looked_front_m, now_s - self._looked_ms * 1e-3
+        status.ahead = [one.after(since_s, moved) for one in self._looked] if moved else self._looked
         accel = math.inf
         for leader in status.ahead:
             accounted = leader.peer is not None and leader.peer in self.accounted
@@ -204,5 +232,8 @@ class Kernel:
         return max(0.6 * _GAP_MIN_M * self._scale, distance)
 
 
-def _finite(state: VehicleState) -> bool:
-    return math.isfinite(state.x_m + state.y_m + state.yaw_rad + state.speed_mps)
+def usable(state: VehicleState, now_ns: int) -> bool:
+    """Whether the vehicle can be driven by this estimate: trusted by its source, fresh, and numbers."""
+    fresh = (now_ns - state.stamp_ns) * 1e-9 <= STALE_STATE_S
+    numbers = math.isfinite(state.x_m + state.y_m + state.yaw_rad + state.speed_mps)
+    return fresh and numbers and state.health is Health.OK

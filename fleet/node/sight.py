@@ -4,7 +4,8 @@ Before its line a vehicle that has stood without agreement crosses when the righ
 way through is clear of every plan it knows. Inside a zone, vehicles may stand closer to each other than
 plans with error budgets allow, for instance where they were first switched on; no plan can be agreed
 for them then. After a while the first of them (by name) creeps on at walking pace, kept from whatever
-stands in its corridor by the safety kernel alone, while all others stand.
+stands in its corridor by the safety kernel alone, while all others stand; only until it is clear of them,
+so that the rest of its way can be agreed on.
 """
 
 from __future__ import annotations
@@ -32,6 +33,8 @@ JAM_MS = 5000
 JAM_TURN_MS = 3000
 """A jam inside a zone is left alone for ``JAM_MS``, then each vehicle in it has a turn of ``JAM_TURN_MS`` to start."""
 STUCK_MS = 4000
+FREE_MS = 500
+"""A creeping vehicle looks this often whether it has come clear of the others."""
 SLOW_MPS = 1.0
 """Below this a vehicle watches who stands at the other lines, and since when."""
 CREEP_MPS = 1.5
@@ -52,7 +55,7 @@ class BySight:
         self._right_of_way = RightOfWay(book.roads, scale)
         self.active = False
         self._creeping = False
-        self._moved_ms = 0
+        self._moved_ms = self._looked_ms = 0
 
     def enter(self) -> None:
         """A new zone: nothing is known of who waits there."""
@@ -69,7 +72,10 @@ class BySight:
         """The plan to cross by, if the vehicle, standing since ``since_ms``, may start now."""
         if now_ms < self._core.frozen_until_ms(now_ms):
             return None
-        free = self._jam_lets_go(now_ms, passage, since_ms) if inside else self._my_turn(now_ms, road, passage, since_ms)
+        if inside:
+            free = self._jam_lets_go(now_ms, passage, since_ms)
+        else:
+            free = self._my_turn(now_ms, road, passage, since_ms)
         if not free:
             return None
         following = road.after(passage)
@@ -82,7 +88,7 @@ class BySight:
         known, share = self._core.known_tubes(now_ms), CREEP_BUDGET_SHARE if inside else 1.0
         if clear is None or self._judge.verify_alone(plan, self._body, known, now_ms, budget_share=share):
             return None
-        self.active, self._creeping, self._moved_ms = True, inside, now_ms
+        self.active, self._creeping, self._moved_ms, self._looked_ms = True, inside, now_ms, now_ms
         return plan
 
     def held_back(self, now_ms: int, road: Road, since_ms: int | None, v_mps: float) -> tuple[str, ...]:
@@ -99,9 +105,24 @@ class BySight:
             self._moved_ms = now_ms
         if now_ms - self._moved_ms > STUCK_MS:
             return True
+        if self._creeping and self._came_clear(now_ms, road, front_s_m, v_mps):
+            return True
         if self._creeping or front_s_m >= passage.line_s_m + 0.6 * self._scale:
             return False
         return self._right_of_way.must_yield(self._around, passage.zone_id, road.path.origin)
+
+    def _came_clear(self, now_ms: int, road: Road, front_s_m: float, v_mps: float) -> bool:
+        """Whether this vehicle, were it to stop here, has full error budgets to everybody: then it can be planned."""
+        if now_ms - self._looked_ms < FREE_MS:
+            return False
+        self._looked_ms = now_ms
+        s_mm, v_mmps = round((front_s_m - self._body.footprint.front_m) * 1000.0), max(0, round(v_mps * 1000.0))
+        brake_mmps2 = round(1000.0 * self._body.limits.brake_mps2_max)
+        stop_ms = max(1, math.ceil(1000.0 * v_mmps / brake_mmps2))
+        stop = TimedPath(
+            self._body.vehicle, road.path.path_id, now_ms, s_mm, v_mmps, ((stop_ms, -round(1000.0 * v_mmps / stop_ms)),)
+        )
+        return not self._judge.verify_alone(stop, planning_body(self._body), self._core.known_tubes(now_ms), now_ms)
 
     def _my_turn(self, now_ms: int, road: Road, passage: Passage, since_ms: int) -> bool:
         patience_ms = WAIT_HEARD_MS if self._core.peers(now_ms) else WAIT_MS

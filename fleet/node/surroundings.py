@@ -45,6 +45,12 @@ class Leader:
     silent: bool
     peer: str | None
 
+    def after(self, since_s: float, moved_m: float) -> Leader:
+        """The same ``since_s`` later, the vehicle having moved by ``moved_m``: everybody keeps the speed seen."""
+        along = 0.0 if self.crossing else self.speed_mps
+        gap = max(0.0, self.gap_m + along * since_s - moved_m)
+        return Leader(self.row, gap, self.speed_mps, self.crossing, self.silent, self.peer)
+
 
 @dataclass(frozen=True, slots=True)
 class Placement:

@@ -11,6 +11,7 @@ from __future__ import annotations
 from fleet.protocol import limits
 from fleet.protocol.ballot import Ballot, Own
 from fleet.protocol.situation import Situation
+from fleet.protocol.table import Phase
 
 
 def gossip(at: Situation, now_ms: int) -> None:
@@ -71,7 +72,11 @@ class Relay:
         self._last_ms = now_ms
         self._round += 1
         fresh = at.peers.fresh(now_ms)
-        deaf = [(name, intent.roster) for name, intent in fresh.items() if len(intent.roster) < limits.ROSTER_MAX]
+        deaf = [
+            (name, intent.roster)
+            for name, intent in fresh.items()
+            if len(intent.roster) < limits.ROSTER_MAX and intent.phase is not Phase.CLEARED
+        ]
         left = limits.RELAYS_MAX
         for vehicle, intent in fresh.items():
             if left == 0:

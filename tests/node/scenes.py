@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 
 from fleet.charter.model import default_charter
 from fleet.node.bodies import planner_body, planning_body, wire_body
-from fleet.node.driver import Node
+from fleet.node.driver import LOOK_MS, Node
 from fleet.node.judge import ZoneJudge
 from fleet.node.kernel import Kernel
 from fleet.node.lanes import Lanes
@@ -61,12 +61,16 @@ class Junction:
     def passage(self, path_id: str) -> Passage:
         return self.zone_map.passages[path_id][0]
 
-    def around(self, tracks: Sequence[Track] = (), heard: Sequence[tuple[str, tuple[float, float]]] = ()) -> Surroundings:
+    def around(
+        self, tracks: Sequence[Track] = (), heard: Sequence[tuple[str, tuple[float, float]]] = ()
+    ) -> Surroundings:
         found = Surroundings(self.roads, 1.0)
         found.update(0, tracks, heard)
         return found
 
-    def judge(self, name: str, tracks: Sequence[Track] = (), heard: Sequence[tuple[str, tuple[float, float]]] = ()) -> ZoneJudge:
+    def judge(
+        self, name: str, tracks: Sequence[Track] = (), heard: Sequence[tuple[str, tuple[float, float]]] = ()
+    ) -> ZoneJudge:
         judge = ZoneJudge(name, self.verifier, self.book, self.lanes, self.around(tracks, heard))
         judge.enter(ZONE)
         return judge
@@ -77,7 +81,7 @@ class Junction:
         return found
 
 
-@lru_cache(maxsize=None)
+@cache
 def junction() -> Junction:
     """The four-way junction that ships, with cars on all of its paths."""
     source = build("four_way")
@@ -145,7 +149,9 @@ def local(plan: TimedPath, now_ms: int = 0) -> Local:
     return Local(now_ms, Phase.APPROACH, plan.path_id, 0, now_ms, plan.encode(), wants_commit=True)
 
 
-def proposal(entries: Sequence[Entry], *, coordinator: str | None = None, now_ms: int = 0, decide_ms: int = 300) -> Proposal:
+def proposal(
+    entries: Sequence[Entry], *, coordinator: str | None = None, now_ms: int = 0, decide_ms: int = 300
+) -> Proposal:
     members = tuple(sorted({entry.vehicle for entry in entries} | ({coordinator} if coordinator else set())))
     return Proposal(
         coordinator=coordinator or entries[0].vehicle, epoch=1, stamp_ms=now_ms, decide_by_ms=now_ms + decide_ms,
@@ -153,7 +159,9 @@ def proposal(entries: Sequence[Entry], *, coordinator: str | None = None, now_ms
     )  # fmt: skip
 
 
-def planned(approaches: Mapping[str, TimedPath], *, others: Sequence[LiveTube] = (), decide_ms: int = 300) -> PlannedBatch:
+def planned(
+    approaches: Mapping[str, TimedPath], *, others: Sequence[LiveTube] = (), decide_ms: int = 300
+) -> PlannedBatch:
     """What the planner that ships offers vehicles on these own plans, at time 0."""
     known = [*(tube(plan) for plan in approaches.values()), *others]
     wanted = [intent(name, plan, arrived_ms=k) for k, (name, plan) in enumerate(approaches.items())]
@@ -205,11 +213,15 @@ def true_s_m(road: Road, vehicle: MockVehicle, near_s_m: float) -> float:
     return road.project(x, y, near_s_m)[0]
 
 
-def drive(kernel: Kernel, vehicle: MockVehicle, seconds: float, *, tracks: Sequence[Track] = (), from_ms: int = 0) -> list[tuple[float, float]]:
+def drive(
+    kernel: Kernel, vehicle: MockVehicle, seconds: float, *, tracks: Sequence[Track] = (), from_ms: int = 0
+) -> list[tuple[float, float]]:
     """Run the kernel; (s_m of the rear axle, v_mps) at every tick."""
-    around = junction().around(tracks)
+    around = junction().around()
     trace = []
     for now_ms in range(from_ms, from_ms + int(1000 * seconds), PERIOD_MS):
+        if now_ms % LOOK_MS == 0:
+            around.update(now_ms, tracks, ())
         state = vehicle.read(now_ms * NS)
         error = kernel.locate(state)
         trace.append((kernel.status.s_m, state.speed_mps))
@@ -220,7 +232,9 @@ def drive(kernel: Kernel, vehicle: MockVehicle, seconds: float, *, tracks: Seque
 class Fleet:
     """Real nodes on ideal cars, with an ideal radio or none, seeing each other exactly."""
 
-    def __init__(self, starts: Mapping[str, tuple[str, float, float]], *, radio: bool, planner: JointPlanner | None = None) -> None:
+    def __init__(
+        self, starts: Mapping[str, tuple[str, float, float]], *, radio: bool, planner: JointPlanner | None = None
+    ) -> None:
         j = junction()
         actors = [Actor(n, CAR, p, 0.0, s, v, "honest", True, False) for n, (p, s, v) in starts.items()]
         stage = Stage("four_way", j.zone_map, j.conflicts, tuple(actors), (), ())

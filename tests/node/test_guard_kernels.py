@@ -53,10 +53,10 @@ def first_touch_m(path_id: str, front_s_m: float, horizon_m: float, box: shapely
 
 @settings(max_examples=60, deadline=None, derandomize=True)
 @given(
-    st.sampled_from(PATHS), st.floats(180.0, 255.0), st.floats(0.0, 35.0), st.floats(-3.5, 3.5), st.floats(-math.pi, math.pi),
-    st.floats(1.5, 9.0), st.floats(0.5, 2.5),
+    st.sampled_from(PATHS), st.floats(180.0, 255.0), st.floats(0.0, 35.0), st.floats(-3.5, 3.5),
+    st.floats(-math.pi, math.pi), st.floats(1.5, 9.0), st.floats(0.5, 2.5),
 )  # fmt: skip
-def test_no_outline_in_the_corridor_is_missed_and_its_gap_is_never_told_much_too_long(  # noqa: PLR0913, PLR0917
+def test_no_outline_in_the_corridor_is_missed_and_no_gap_told_much_too_long(  # noqa: PLR0913, PLR0917
     path_id: str, front: float, ahead: float, aside: float, turn: float, length: float, width: float
 ) -> None:
     x, y, yaw = junction().roads.get(path_id).pose(front + ahead)
@@ -76,7 +76,9 @@ def test_no_outline_in_the_corridor_is_missed_and_its_gap_is_never_told_much_too
 
 @settings(max_examples=200, deadline=None, derandomize=True)
 @given(st.floats(0.0, 37.0), st.floats(-3.0, 3.0), st.floats(2.0, 9.0), st.floats(0.5, 2.5), st.floats(-10.0, 20.0))
-def test_on_a_straight_gap_and_speeds_are_exact(ahead: float, aside: float, length: float, width: float, speed: float) -> None:
+def test_on_a_straight_gap_and_speeds_are_exact(
+    ahead: float, aside: float, length: float, width: float, speed: float
+) -> None:
     road, front = junction().roads.get("S_straight"), 100.0
     x, y, yaw = road.pose(front + ahead + 0.5 * length)
     row = np.array([[x - aside * math.sin(yaw), y + aside * math.cos(yaw), yaw, speed, length, width]])

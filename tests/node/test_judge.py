@@ -20,7 +20,20 @@ from planners.interface import Body, Commitment
 from planners.timed_path import TimedPath
 from planners.zone_map import ErrorBudget
 from tests.node.scenes import (
-    CAR, FRONT_M, approach, before_line, body, entries_of, intent, junction, local, planned, proposal, through, track, tube,
+    CAR,
+    FRONT_M,
+    approach,
+    before_line,
+    body,
+    entries_of,
+    intent,
+    junction,
+    local,
+    planned,
+    proposal,
+    through,
+    track,
+    tube,
 )  # fmt: skip
 
 A = approach("a", "S_straight", 150.0, 13.0)
@@ -30,7 +43,12 @@ HELD = b"\7" * 32
 
 
 def ask(
-    entries: Sequence[Entry], known: Sequence[LiveTube], *, me: TimedPath = A, tracks: Sequence[Track] = (), decide_ms: int = 300
+    entries: Sequence[Entry],
+    known: Sequence[LiveTube],
+    *,
+    me: TimedPath = A,
+    tracks: Sequence[Track] = (),
+    decide_ms: int = 300,
 ) -> tuple[str, ...]:
     """The reasons of the vehicle that drives ``me`` against a proposal of ``entries`` at time 0."""
     judge = junction().judge(me.vehicle, tracks)
@@ -88,7 +106,9 @@ def test_what_others_drive_is_taken_from_their_announcement_and_the_own_from_the
     elsewhere = approach("b", "E_straight", 148.0, 13.0)
     assert "start:b" in ask(entries, [tube(A), tube(elsewhere)])
     judge = junction().judge("a")
-    reasons = judge.verify(proposal(entries, coordinator="a"), [tube(A), tube(B)], local(approach("a", "S_straight", 148.0, 13.0)))
+    reasons = judge.verify(
+        proposal(entries, coordinator="a"), [tube(A), tube(B)], local(approach("a", "S_straight", 148.0, 13.0))
+    )
     assert "start:a" in reasons
 
 
@@ -99,7 +119,7 @@ def test_a_lease_that_ends_before_the_vehicle_is_out_is_refused() -> None:
     cleared = passage.exit_s_m + 5 * 5.0 + CAR.body.rear_overhang_m
     assert cleared < road.length_m
     arrays = plan.arrays()
-    ms = next(t for t in range(0, 60_000) if arrays.at(t * 1e-3)[0] > cleared)
+    ms = next(t for t in range(60_000) if arrays.at(t * 1e-3)[0] > cleared)
     assert ask([Entry("a", entry.plan, ms + 11)], [tube(A)]) == ()
     assert ask([Entry("a", entry.plan, ms + 8)], [tube(A)]) == ("lease:a",)
 
@@ -129,7 +149,9 @@ def test_of_a_vehicle_with_a_live_tube_the_announced_approach_does_not_count() -
     [entry] = entries_of(planned({"a": approach("a", "S_straight", 150.0, 10.0)}))
     me = approach("a", "S_straight", 150.0, 10.0)
     assert kinds(ask([entry], [tube(me), tube(standing)], me=me)) == {"overlap"}
-    leaving = tube(through("b", "S_straight", before_line("S_straight", 20.0), 10.0), "certificate", lease_end_ms=20_000)
+    leaving = tube(
+        through("b", "S_straight", before_line("S_straight", 20.0), 10.0), "certificate", lease_end_ms=20_000
+    )
     assert ask([entry], [tube(me), tube(standing), leaving], me=me) == ()
 
 
@@ -267,7 +289,9 @@ def test_who_is_past_every_common_area_or_never_meets_need_not_be_asked() -> Non
     past = through("p", "E_straight", junction().passage("E_straight").exit_s_m + 8.0, 10.0)
     apart = approach("n", "N_straight", 150.0, 13.0)
     cleared = intent("q", through("q", "W_straight", 240.0, 10.0), phase=Phase.CLEARED)
-    assert required(alone(), intent("a", A), intent("p", past, phase=Phase.CROSSING, held=HELD), intent("n", apart), cleared) == {"a"}
+    assert required(
+        alone(), intent("a", A), intent("p", past, phase=Phase.CROSSING, held=HELD), intent("n", apart), cleared
+    ) == {"a"}
     inside = through("p", "E_straight", junction().passage("E_straight").line_s_m, 10.0)
     assert required(alone(), intent("a", A), intent("p", inside, phase=Phase.CROSSING, held=HELD)) == {"a", "p"}
 
@@ -299,7 +323,9 @@ def test_canary_a_judge_that_does_not_check_leases_is_noticed(monkeypatch: pytes
     assert ask(short, [tube(A)]) == ()
 
 
-def test_canary_a_judge_that_does_not_compare_with_the_announced_plan_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_canary_a_judge_that_does_not_compare_with_the_announced_plan_is_noticed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     plan = TimedPath.decode(alone()[0].plan)
     ahead = Entry("a", dataclasses.replace(plan, s0_mm=plan.s0_mm + 2000).encode(), 30_000)
     assert ask([ahead], [tube(A)]) == ("start:a",)

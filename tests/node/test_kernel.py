@@ -17,7 +17,18 @@ from planners.timed_path import TimedPath
 from sim.kinematic_world import KinematicWorld
 from sim.vehicle_backend import SensorSuite, SimVehicle
 from tests.node.scenes import (
-    CAR, FRONT_M, NS, PERIOD_MS, before_line, drive, junction, kernel_on, mock, state_at, through, track,
+    CAR,
+    FRONT_M,
+    NS,
+    PERIOD_MS,
+    before_line,
+    drive,
+    junction,
+    kernel_on,
+    mock,
+    state_at,
+    through,
+    track,
 )  # fmt: skip
 
 OVERRUN_M = 0.1
@@ -51,7 +62,10 @@ def overrun_m(path_id: str, room_m: float, v_mps: float, kind: str) -> float:
 
 @settings(max_examples=40, deadline=None, derandomize=True)
 @given(
-    st.floats(0.0, 20.0), st.floats(0.0, 60.0), st.sampled_from(PATHS), st.sampled_from(["through", "fast", "ahead", "short"])
+    st.floats(0.0, 20.0),
+    st.floats(0.0, 60.0),
+    st.sampled_from(PATHS),
+    st.sampled_from(["through", "fast", "ahead", "short"]),
 )
 def test_an_uncommitted_vehicle_never_passes_its_line_whatever_its_plan_says(
     v_mps: float, spare_m: float, path_id: str, kind: str
@@ -160,11 +174,27 @@ def test_without_a_usable_estimate_the_kernel_brakes_with_the_steering_held(spoi
     bad: VehicleState = spoil(state_at("S_left", s + 0.25, 5.0, stamp_ms=50))
     command = kernel.command(50 * NS, bad, kernel.locate(bad), junction().around())
     assert command.steer_rad == held
-    assert command.accel_mps2 == -CAR.limits.brake_mps2_plan
+    assert command.accel_mps2 == -CAR.limits.brake_mps2_plan, "nothing calls for more"
     assert kernel.status.braking_for == "state" and math.isfinite(kernel.status.s_m)
     after = state_at("S_left", s + 0.5, 5.0, stamp_ms=100)
     kernel.command(100 * NS, after, kernel.locate(after), junction().around())
     assert kernel.status.braking_for != "state", "one good estimate later it drives again"
+
+
+@settings(max_examples=30, deadline=None, derandomize=True)
+@given(st.floats(2.0, 20.0), st.floats(0.0, 2.5), st.booleans())
+def test_a_vehicle_that_loses_its_estimate_at_any_moment_still_stops_before_its_line(
+    v_mps: float, lost_s: float, frozen: bool
+) -> None:
+    s = before_line("S_straight", sure_stop_m(v_mps) + 10.0)
+    kernel, vehicle = kernel_on(through("a", "S_straight", s, v_mps), s), mock("S_straight", s, v_mps)
+    drive(kernel, vehicle, lost_s)
+    vehicle.faults.localisation_frozen, vehicle.faults.localisation_error = frozen, not frozen
+    first_ms = PERIOD_MS * math.ceil(lost_s * 1000 / PERIOD_MS)
+    drive(kernel, vehicle, 8.0, from_ms=first_ms)
+    vehicle.faults.localisation_frozen = vehicle.faults.localisation_error = False
+    at, v = drive(kernel, vehicle, 0.1, from_ms=first_ms + 8000)[0]
+    assert v == 0.0 and at + FRONT_M < junction().passage("S_straight").line_s_m + OVERRUN_M
 
 
 def test_an_estimate_just_young_enough_is_used() -> None:
@@ -199,7 +229,12 @@ def test_a_committed_plan_is_not_braked_for_a_peer_that_its_agreement_accounts_f
     x, y, _ = junction().roads.get("S_straight").pose(s + FRONT_M + 4.0 + 2.5)
     around = junction().around([track("S_straight", s + FRONT_M + 4.0 + 5.0, 9.0)], [("b", (x, y))])
     state = state_at("S_straight", s, 10.0)
-    for committed, accounted, brakes in ((True, {"b"}, False), (False, {"b"}, True), (True, set(), True), (True, {"c"}, True)):
+    for committed, accounted, brakes in (
+        (True, {"b"}, False),
+        (False, {"b"}, True),
+        (True, set(), True),
+        (True, {"c"}, True),
+    ):
         kernel = kernel_on(plan, s, committed=committed, line_s_m=math.inf)
         kernel.accounted = frozenset(accounted)
         command = kernel.command(0, state, kernel.locate(state), around)
@@ -261,7 +296,9 @@ def _no_stop_distance(self: Kernel, v_mps: float) -> float:
     [("_before_line", _no_line), ("can_stop_before", _no_return_ignored), ("stop_distance_m", _no_stop_distance)],
     ids=["line_ignored", "point_of_no_return_ignored", "brakes_at_the_line_only"],
 )
-def test_canary_a_kernel_that_forgets_its_line_is_noticed(monkeypatch: pytest.MonkeyPatch, name: str, mutant: object) -> None:
+def test_canary_a_kernel_that_forgets_its_line_is_noticed(
+    monkeypatch: pytest.MonkeyPatch, name: str, mutant: object
+) -> None:
     room = sure_stop_m(10.0) + 5.0
     assert overrun_m("S_straight", room, 10.0, "through") < OVERRUN_M
     monkeypatch.setattr(Kernel, name, mutant)
@@ -274,7 +311,7 @@ def test_canary_a_kernel_that_does_not_hold_at_the_line_is_noticed(monkeypatch: 
 
 
 def test_canary_a_kernel_that_sees_nobody_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Kernel, "_behind_others", lambda self, v_mps, around: math.inf)
+    monkeypatch.setattr(Kernel, "_behind_others", lambda *_: math.inf)
     kernel = kernel_on(through("a", "S_straight", 60.0, 10.0), 60.0, line_s_m=math.inf)
     ahead = track("S_straight", 60.0 + FRONT_M + 40.0, 0.0)
     trace = drive(kernel, mock("S_straight", 60.0, 10.0), 10.0, tracks=[ahead])

@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from fleet.node.plan_book import PlanBook
 from tests.node.scenes import approach, junction
 
-
 GOOD = approach("a", "S_left", 100.0, 12.0).encode()
 
 

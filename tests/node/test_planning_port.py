@@ -39,7 +39,9 @@ class Broken:
         return self.answer((body, path_id, state))
 
 
-def asked_by(*vehicles: TimedPath, others: tuple[TimedPath, ...] = ()) -> tuple[tuple[Request, ...], tuple[Commitment, ...]]:
+def asked_by(
+    *vehicles: TimedPath, others: tuple[TimedPath, ...] = ()
+) -> tuple[tuple[Request, ...], tuple[Commitment, ...]]:
     """What the planner is asked when ``vehicles`` want through and ``others`` are known."""
     spy = Broken(lambda requests: JointPlan((), ()))
     known = [tube(plan) for plan in (*vehicles, *others)]
@@ -127,9 +129,13 @@ def test_a_vehicle_may_claim_a_zone_until_it_has_left_the_exit_room() -> None:
 
 @settings(max_examples=150, deadline=None, derandomize=True)
 @given(
-    st.integers(0, 20_000), st.lists(st.tuples(st.integers(1, 5000), st.integers(-4000, 2600)), max_size=6), st.floats(-5.0, 120.0)
+    st.integers(0, 20_000),
+    st.lists(st.tuples(st.integers(1, 5000), st.integers(-4000, 2600)), max_size=6),
+    st.floats(-5.0, 120.0),
 )
-def test_the_first_time_beyond_a_place_is_that_of_a_search(v0: int, segments: list[tuple[int, int]], ahead: float) -> None:
+def test_the_first_time_beyond_a_place_is_that_of_a_search(
+    v0: int, segments: list[tuple[int, int]], ahead: float
+) -> None:
     speed, driven = v0, []
     for dt, a in segments:  # plans never go below standstill within a segment
         a = max(a, -(speed * 1000 // dt))
@@ -183,7 +189,9 @@ def test_a_planner_that_fails_gives_no_plan_and_a_reason(kind: str) -> None:
 
 
 def test_what_a_failing_planner_says_of_others_still_counts() -> None:
-    guarded = GuardedPlanner(Broken(lambda _: JointPlan((A, dataclasses.replace(B, v0_mmps=-1)), (Refusal("c", "horizon"),))))
+    guarded = GuardedPlanner(
+        Broken(lambda _: JointPlan((A, dataclasses.replace(B, v0_mmps=-1)), (Refusal("c", "horizon"),)))
+    )
     requests, _ = asked_by(A, B, approach("c", "N_left", 150.0, 13.0))
     answer = guarded.plan(requests, (), now_ms=0)
     assert answer.plans == (A,)

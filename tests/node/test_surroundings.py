@@ -63,7 +63,9 @@ def test_a_track_before_the_line_may_be_on_every_path_of_its_approach_and_on_no_
 def test_a_track_across_the_lane_is_on_no_path() -> None:
     seen = track("S_straight", 200.0, 1.0)
     assert junction().around([seen._replace(yaw_rad=seen.yaw_rad + 0.7)]).placements(0) == ()
-    assert junction().around([seen._replace(x_m=seen.x_m + 4.0)]).placements(0) == (), "the oncoming lane heads the other way"
+    assert junction().around([seen._replace(x_m=seen.x_m + 4.0)]).placements(0) == (), (
+        "the oncoming lane heads the other way"
+    )
 
 
 @settings(max_examples=100, deadline=None, derandomize=True)

@@ -329,6 +329,40 @@ def two_way() -> World:
     return world
 
 
+def congested() -> World:
+    """Five lanes of a city motorway in stop-and-go traffic: 50 vehicles off their centre lines, some changing lane."""
+    draw = np.random.default_rng(7)
+    world = World()
+    for lane in range(5):
+        world.lane(lane + 1, straight((0.0, 3.66 * lane), (420.0, 3.66 * lane), 30.0), width_m=3.66, limit_mps=29.0)
+    world.beside(1, 2, 3, 4, 5)
+    for lane in range(5):
+        place, speed = 300.0 + float(draw.uniform(-10.0, 10.0)), 4.0 + 1.2 * lane
+        for k in range(10):
+            kind = "truck" if draw.random() < 0.12 else "motorcycle" if draw.random() < 0.05 else "car"
+            length = SIZES[kind][0]
+            changes = draw.random() < 0.12 and k % 3 == 0
+            shift = (3.66 if lane < 4 else -3.66) if changes else 0.0
+            world.user(kind, [lane + 1], place, max(0.0, speed + float(draw.normal(0.0, 0.7))), seconds=4.0,
+                       offset_m=float(np.clip(draw.normal(0.0, 0.25), -0.5, 0.5)), shift_m=shift,
+                       shift_at=(0.5, 4.5))  # fmt: skip
+            place -= length + float(draw.uniform(3.0, 9.0)) + 0.5 * speed
+    return world
+
+
+def jam() -> World:
+    """Cars of all four arms nose to side in the middle, at rest, half a metre apart; only one has room ahead."""
+    world = World()
+    j = Junction(world, lanes=1)
+    middle = 120.0 + 14.0
+    for arm, far in (("S", "N"), ("W", "E"), ("N", "S"), ("E", "W")):
+        way = j.way(arm, 0, far)
+        back = 2.1 if arm == "E" else 0.0
+        world.user("car", way, middle - 3.4 - back, 0.0)
+        world.user("car", way, middle - 8.6 - back, 0.0)
+    return world
+
+
 def empty() -> World:
     """A junction without traffic."""
     world = World()
@@ -357,7 +391,7 @@ SCENES: dict[str, Callable[[], World]] = {
     one.__name__: one
     for one in (
         highway, ramp, zip_merge, crossing, roundabout, t_junction, narrow, later, parked, mixed, odd, two_way,
-        empty, empty_small, model,
+        congested, jam, empty, empty_small, model,
     )
 }  # fmt: skip
 
