@@ -101,7 +101,15 @@ def associate(tracks, expected, gate, out):
 
 @kernel(
     void(
-        float64, float64, float64, _READ, _READ, _READ, types.Array(int64, 1, "C", readonly=True), float64, float64,
+        float64,
+        float64,
+        float64,
+        _READ,
+        _READ,
+        _READ,
+        types.Array(int64, 1, "C", readonly=True),
+        float64,
+        float64,
         int64[::1],
     )
 )

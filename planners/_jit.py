@@ -17,7 +17,9 @@ _ROOT = Path(__file__).resolve().parent.parent
 
 def kernel_sources() -> tuple[Path, ...]:
     """Every file that may hold compiled kernels: ``planners/_*.py`` and ``sim/_*.py``."""
-    return tuple(sorted(p for room in ("planners", "sim") for p in (_ROOT / room).glob("_*.py") if p.name != "__init__.py"))
+    return tuple(
+        sorted(p for room in ("planners", "sim") for p in (_ROOT / room).glob("_*.py") if p.name != "__init__.py")
+    )
 
 
 def cache_dir() -> Path:

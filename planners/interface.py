@@ -76,9 +76,7 @@ class JointPlanner(Protocol):
 
     name: str
 
-    def plan(
-        self, requests: Sequence[Request], commitments: Sequence[Commitment], *, now_ms: int
-    ) -> JointPlan:
+    def plan(self, requests: Sequence[Request], commitments: Sequence[Commitment], *, now_ms: int) -> JointPlan:
         """Plan ``requests`` jointly; deterministic in its arguments; bounded work, never a hang."""
         ...
 
@@ -105,7 +103,11 @@ class Conflicts(Protocol):
     """Conflict geometry between two paths for two outlines."""
 
     def between(
-        self, path_i: str, outline_i: tuple[Footprint, ErrorBudget], path_j: str, outline_j: tuple[Footprint, ErrorBudget]
+        self,
+        path_i: str,
+        outline_i: tuple[Footprint, ErrorBudget],
+        path_j: str,
+        outline_j: tuple[Footprint, ErrorBudget],
     ) -> tuple[Conflict, ...]:
         """All connected conflict sets of the pair; (j, i) is the transpose of (i, j)."""
         ...

@@ -171,7 +171,11 @@ def _areas(
 
 
 def _beside(
-    paths: Mapping[str, Path], tables: ConflictTables, i: tuple[str, Outline], j: tuple[str, Outline], conflict: Conflict
+    paths: Mapping[str, Path],
+    tables: ConflictTables,
+    i: tuple[str, Outline],
+    j: tuple[str, Outline],
+    conflict: Conflict,
 ) -> bool:
     """Whether this is only about lanes side by side that are a little narrow for both error budgets."""
     rows = np.flatnonzero(conflict.lo_m <= conflict.hi_m)

@@ -88,8 +88,10 @@ class Entrance:
                     return None
                 continue
             ahead = s - other.vehicle.body.rear_overhang_m - (actor.start_s_m + front_m)
-            behind = actor.start_s_m - body.rear_overhang_m - (
-                s + other.vehicle.body.length_m - other.vehicle.body.rear_overhang_m
+            behind = (
+                actor.start_s_m
+                - body.rear_overhang_m
+                - (s + other.vehicle.body.length_m - other.vehicle.body.rear_overhang_m)
             )
             if s >= actor.start_s_m:
                 if ahead >= _room_m(actor.vehicle, wanted, speed_mps):

@@ -70,9 +70,7 @@ class TimedJudge(ZoneJudge):
         self._watch.leave()
         return answer
 
-    def required_members(
-        self, batch: Sequence[Entry], peers: Mapping[str, Intent], local: Local
-    ) -> frozenset[str]:
+    def required_members(self, batch: Sequence[Entry], peers: Mapping[str, Intent], local: Local) -> frozenset[str]:
         self._watch.enter("verification")
         answer = super().required_members(batch, peers, local)
         self._watch.leave()
@@ -86,9 +84,7 @@ class TimedPlanner(ZonePlanner):
         self._watch, self._samples_s = watch, samples_s
         return self
 
-    def plan(
-        self, vehicles: Sequence[Intent], known: Sequence[LiveTube], now_ms: int, switch_ms: int
-    ) -> PlannedBatch:
+    def plan(self, vehicles: Sequence[Intent], known: Sequence[LiveTube], now_ms: int, switch_ms: int) -> PlannedBatch:
         self._watch.enter("planning")
         answer = super().plan(vehicles, known, now_ms, switch_ms)
         self._samples_s.append(self._watch.leave())

@@ -38,7 +38,10 @@ def free_flow_s(
     """
     alone = {movement_of(actor): actor for actor in actors}
     suite = SensorSuite(world, seed=seed)
-    drives = [_Drive(key, actor, index, world, suite, planner, book, period_ms) for index, (key, actor) in enumerate(alone.items())]
+    drives = [
+        _Drive(key, actor, index, world, suite, planner, book, period_ms)
+        for index, (key, actor) in enumerate(alone.items())
+    ]
     found: dict[Key, float] = {}
     now_ms = 0
     while drives and now_ms < TIME_S_MAX * 1000.0:

@@ -156,7 +156,9 @@ def _refuse_overlaps(cast: tuple[Actor, ...], zone_map: ZoneMap, obstacles: tupl
     """Vehicles that start at one time in one place are a mistake in the scenario."""
     import shapely
 
-    placed = [(actor, shapely.Polygon(outline_at(actor, zone_map.paths[actor.path_id]))) for actor in cast if actor.recorded]
+    placed = [
+        (actor, shapely.Polygon(outline_at(actor, zone_map.paths[actor.path_id]))) for actor in cast if actor.recorded
+    ]
     for index, (actor, box) in enumerate(placed):
         for other, other_box in placed[:index]:
             if actor.arrival_s == other.arrival_s and box.intersects(other_box):

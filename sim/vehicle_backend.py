@@ -92,7 +92,14 @@ class SimVehicle:
     """
 
     def __init__(
-        self, suite: SensorSuite, slot: int, vehicle: Vehicle, *, name: str, faults: FaultSwitches | None = None, steer_rad: float = 0.0
+        self,
+        suite: SensorSuite,
+        slot: int,
+        vehicle: Vehicle,
+        *,
+        name: str,
+        faults: FaultSwitches | None = None,
+        steer_rad: float = 0.0,
     ) -> None:
         self.faults = faults or FaultSwitches()
         self.gate = CommandGate(vehicle, steer_rad)

@@ -28,7 +28,7 @@ from fleet.node.stopwatch import Stopwatch
 from fleet.node.surroundings import ANNOUNCE_S, Surroundings, silent_threats
 from fleet.protocol.codec import Codec
 from fleet.protocol.core import Core
-from fleet.protocol.records import Adopt, Drop, LiveTube, Local
+from fleet.protocol.records import Adopt, Drop, Local
 from fleet.protocol.table import Phase
 from hardware.base import Applied, VehicleInterface
 from hardware.vehicle import Vehicle
@@ -126,9 +126,7 @@ class Node:
         self._breached = False
         self._wanted = True
         self._planner = GuardedPlanner(parts.planner)
-        self.sight = BySight(
-            parts.core, parts.around, parts.judge, self._planner, parts.book, self.body, self.scale
-        )
+        self.sight = BySight(parts.core, parts.around, parts.judge, self._planner, parts.book, self.body, self.scale)
         parts.judge.beyond = self._hearing.beyond
         parts.zone_planner.beyond = self._hearing.beyond
 
@@ -230,7 +228,9 @@ class Node:
 
     def _by_sight_matters(self, now_ms: int) -> bool:
         """Whether the vehicle may come to cross by sight: it has nothing agreed and stands, or hears nobody."""
-        return self._committed is None and (self.kernel.status.v_mps < SLOW_MPS * self.scale or not self._hearing.heard(now_ms))
+        return self._committed is None and (
+            self.kernel.status.v_mps < SLOW_MPS * self.scale or not self._hearing.heard(now_ms)
+        )
 
     def _look_again(self, now_ms: int, plan: TimedPath, engagement: _Engagement) -> None:
         """Before the point of no return, give a commitment back that the world has made unsafe."""

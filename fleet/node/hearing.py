@@ -53,7 +53,9 @@ class Hearing:
     def beyond(self, now_ms: int) -> list[Commitment]:
         """Plans announced at other zones, to keep clear of."""
         here = self._core.heard(now_ms)
-        found = [self._commitment(name, intent) for name, intent in sorted(self.heard(now_ms).items()) if name not in here]
+        found = [
+            self._commitment(name, intent) for name, intent in sorted(self.heard(now_ms).items()) if name not in here
+        ]
         return [one for one in found if one is not None]
 
     def commitment(self, name: str, now_ms: int) -> Commitment | None:

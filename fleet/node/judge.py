@@ -32,9 +32,7 @@ _PREFIX_M, _PREFIX_MPS = 0.02, 0.02
 class ZoneJudge:
     """Judges proposals for one zone on one vehicle."""
 
-    def __init__(
-        self, name: str, verifier: FastVerifier, book: PlanBook, lanes: Lanes, around: Surroundings
-    ) -> None:
+    def __init__(self, name: str, verifier: FastVerifier, book: PlanBook, lanes: Lanes, around: Surroundings) -> None:
         self._name = name
         self._verifier = verifier
         self._book = book
@@ -108,7 +106,9 @@ class ZoneJudge:
         s_now, _, _ = self._book.arrays(plan).at(local.now_ms * 1e-3)
         exit_time = first_time_beyond(self._book, plan, passage.exit_s_m + body.footprint.rear_m)
         occupied_s = (exit_time if exit_time is not None else leaves_s) - local.now_ms * 1e-3
-        threats = silent_threats(self._around, self._book.roads, self._zone_id, plan.path_id, s_now + body.footprint.front_m)
+        threats = silent_threats(
+            self._around, self._book.roads, self._zone_id, plan.path_id, s_now + body.footprint.front_m
+        )
         for row, arrival_s in threats:
             if arrival_s < occupied_s + _SILENT_MARGIN_S:
                 return [f"silent:{entry.vehicle}:{self._around.tracks[row].track_id}"]
@@ -163,9 +163,7 @@ class ZoneJudge:
             found.append(other)
         named = {tube.vehicle for tube in known} | {c.body.vehicle for c in batch}
         for other in self.beyond(now_ms):
-            behind = any(
-                self._lanes.follows(now_ms * 1e-3, (other.body, other.plan), (c.body, c.plan)) for c in batch
-            )
+            behind = any(self._lanes.follows(now_ms * 1e-3, (other.body, other.plan), (c.body, c.plan)) for c in batch)
             if other.body.vehicle not in named and not behind:
                 found.append(other)
         return found
@@ -199,7 +197,6 @@ class ZoneJudge:
             if any(self._lanes.meet(tube, place) for tube in tubes.values()):
                 needed.add(name)
         return frozenset(needed)
-
 
 
 def _thrifty(one: Commitment, share: float) -> Commitment:

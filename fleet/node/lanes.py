@@ -98,7 +98,11 @@ class Lanes:
                 continue
             dx, dy = where[:, 0] - x, where[:, 1] - y
             cos, sin = math.cos(yaw), math.sin(yaw)
-            near = (dx * cos + dy * sin > 0.0) & (np.abs(dy * cos - dx * sin) < _LANE_SIDE_M) & (dx * dx + dy * dy < _NEAR_M2)
+            near = (
+                (dx * cos + dy * sin > 0.0)
+                & (np.abs(dy * cos - dx * sin) < _LANE_SIDE_M)
+                & (dx * dx + dy * dy < _NEAR_M2)
+            )
             best = None
             for column in np.flatnonzero(near).tolist():
                 other, other_body, other_path, other_s = places[column][:4]

@@ -41,9 +41,7 @@ class ZonePlanner:
         """Plan for this zone from now on."""
         self._zone_id = zone_id
 
-    def plan(
-        self, vehicles: Sequence[Intent], known: Sequence[LiveTube], now_ms: int, switch_ms: int
-    ) -> PlannedBatch:
+    def plan(self, vehicles: Sequence[Intent], known: Sequence[LiveTube], now_ms: int, switch_ms: int) -> PlannedBatch:
         began = self._clock() if self._clock else 0.0
         batch = self._plan(vehicles, known, now_ms, switch_ms)
         if self._clock:
@@ -63,7 +61,8 @@ class ZonePlanner:
             request = self._request(name, intent, bodies[name], leaders.get(name), switch_ms)
             if request is not None:
                 requests.append(request)
-        answer = self._planner.plan(requests, self._commitments(known, bodies, {request.body.vehicle for request in requests}, now_ms), now_ms=now_ms)
+        asked = {request.body.vehicle for request in requests}
+        answer = self._planner.plan(requests, self._commitments(known, bodies, asked, now_ms), now_ms=now_ms)
         entries = []
         refused = [(refusal.vehicle, refusal.reason) for refusal in answer.refused]
         for plan in answer.plans:
@@ -84,9 +83,7 @@ class ZonePlanner:
             return None
         following = road.after(passage)
         stop = following.line_s_m if following else math.inf
-        return Request(
-            body, approach, switch_ms, self._zone_id, intent.arrived_ms, intent.urgency * 1e-3, stop, leader
-        )
+        return Request(body, approach, switch_ms, self._zone_id, intent.arrived_ms, intent.urgency * 1e-3, stop, leader)
 
     def _commitments(
         self, known: Sequence[LiveTube], bodies: dict[str, Body], wanted: set[str], now_ms: int
@@ -115,11 +112,11 @@ class ZonePlanner:
                 continue
             found[(tube.vehicle, tube.plan)] = Commitment(*other)
         named = {tube.vehicle for tube in known}
-        for other in self.beyond(now_ms):
-            pair = (planning_body(other.body), other.plan)
-            behind = any(self._lanes.follows(now_ms * 1e-3, pair, one) for one in asked)
-            if other.body.vehicle not in named and not behind:
-                found[(other.body.vehicle, other.plan.encode())] = Commitment(*pair)
+        for one in self.beyond(now_ms):
+            pair = (planning_body(one.body), one.plan)
+            behind = any(self._lanes.follows(now_ms * 1e-3, pair, mine) for mine in asked)
+            if one.body.vehicle not in named and not behind:
+                found[(one.body.vehicle, one.plan.encode())] = Commitment(*pair)
         return [found[key] for key in sorted(found)]
 
     def lease_end_ms(self, plan: TimedPath, body: Body) -> int | None:

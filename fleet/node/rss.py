@@ -11,7 +11,9 @@ LEADER_BRAKE_MPS2 = 8.0
 """The hardest braking that the vehicle ahead is credited with."""
 
 
-def rss_distance_m(v_mps: float, v_lead_mps: float, *, accel_mps2: float, brake_mps2: float, leader_brake_mps2: float) -> float:
+def rss_distance_m(
+    v_mps: float, v_lead_mps: float, *, accel_mps2: float, brake_mps2: float, leader_brake_mps2: float
+) -> float:
     """Bumper-to-bumper distance at which the follower can still always stop behind the leader; at least 0.
 
     During the response time the follower may accelerate with ``accel_mps2``, then brakes with at least

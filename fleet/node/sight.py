@@ -23,7 +23,7 @@ from fleet.protocol.core import Core
 from fleet.protocol.table import Phase
 from planners.interface import Body, JointPlanner
 from planners.timed_path import TimedPath
-from planners.zone_map import MotionLimits, Passage
+from planners.zone_map import ErrorBudget, MotionLimits, Passage
 
 WAIT_MS = 2500
 """Standing at the line for so long without agreement, and hearing nobody, a vehicle crosses by sight."""
@@ -34,7 +34,9 @@ JAM_TURN_MS = 3000
 """A jam inside a zone is left alone for ``JAM_MS``, then each vehicle in it has a turn of ``JAM_TURN_MS`` to start."""
 STUCK_MS = 4000
 FREE_MS = 500
-"""A creeping vehicle looks this often whether it has come clear of the others."""
+"""A creeping vehicle looks this often whether it has come clear of the others ..."""
+SPARE_M = 0.3
+"""... by this much more than its error budget: planners want more room than the verifier."""
 SLOW_MPS = 1.0
 """Below this a vehicle watches who stands at the other lines, and since when."""
 CREEP_MPS = 1.5
@@ -105,24 +107,25 @@ class BySight:
             self._moved_ms = now_ms
         if now_ms - self._moved_ms > STUCK_MS:
             return True
-        if self._creeping and self._came_clear(now_ms, road, front_s_m, v_mps):
+        rear_axle_m = front_s_m - self._body.footprint.front_m
+        if self._creeping and self._came_clear(now_ms, road, passage, (rear_axle_m, v_mps)):
             return True
         if self._creeping or front_s_m >= passage.line_s_m + 0.6 * self._scale:
             return False
         return self._right_of_way.must_yield(self._around, passage.zone_id, road.path.origin)
 
-    def _came_clear(self, now_ms: int, road: Road, front_s_m: float, v_mps: float) -> bool:
-        """Whether this vehicle, were it to stop here, has full error budgets to everybody: then it can be planned."""
+    def _came_clear(self, now_ms: int, road: Road, passage: Passage, state: tuple[float, float]) -> bool:
+        """Whether the rest of the way is clear of all known plans with room to spare: then it can be agreed on."""
         if now_ms - self._looked_ms < FREE_MS:
             return False
         self._looked_ms = now_ms
-        s_mm, v_mmps = round((front_s_m - self._body.footprint.front_m) * 1000.0), max(0, round(v_mps * 1000.0))
-        brake_mmps2 = round(1000.0 * self._body.limits.brake_mps2_max)
-        stop_ms = max(1, math.ceil(1000.0 * v_mmps / brake_mmps2))
-        stop = TimedPath(
-            self._body.vehicle, road.path.path_id, now_ms, s_mm, v_mmps, ((stop_ms, -round(1000.0 * v_mmps / stop_ms)),)
-        )
-        return not self._judge.verify_alone(stop, planning_body(self._body), self._core.known_tubes(now_ms), now_ms)
+        following = road.after(passage)
+        stop = following.line_s_m if following else math.inf
+        body, spare = planning_body(self._body), SPARE_M * self._scale
+        plan = self._planner.approach(body, road.path.path_id, state, now_ms=now_ms, stop_s_m=stop, leader=None)
+        budget = ErrorBudget(body.budget.lateral_m + spare, body.budget.longitudinal_m + spare)
+        wide = Body(body.vehicle, body.footprint, body.limits, budget)
+        return not self._judge.verify_alone(plan, wide, self._core.known_tubes(now_ms), now_ms)
 
     def _my_turn(self, now_ms: int, road: Road, passage: Passage, since_ms: int) -> bool:
         patience_ms = WAIT_HEARD_MS if self._core.peers(now_ms) else WAIT_MS
@@ -153,4 +156,3 @@ class BySight:
             limits.jerk_mps3_max,
         )
         return Body(self._body.vehicle, self._body.footprint, slow, self._body.budget)
-

@@ -162,7 +162,9 @@ class Surroundings:
         return to_cap_s + (distance_m - to_cap_m) / cap
 
 
-def silent_threats(around: Surroundings, roads: Roads, zone_id: str, path_id: str, front_s_m: float) -> list[tuple[int, float]]:
+def silent_threats(
+    around: Surroundings, roads: Roads, zone_id: str, path_id: str, front_s_m: float
+) -> list[tuple[int, float]]:
     """Silent tracks that may be in the zone while a vehicle on ``path_id`` passes it.
 
     Returns (row, earliest time in seconds at which the track is in the zone; 0 where it is there

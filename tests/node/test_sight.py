@@ -7,7 +7,6 @@ import shapely
 from shapely.affinity import rotate, translate
 
 from fleet.node import sight as sight_module
-from fleet.node.driver import Node
 from fleet.node.right_of_way import RightOfWay
 from fleet.node.sight import JAM_MS, WAIT_MS
 from tests.node.scenes import FRONT_M, REAR_M, Fleet, before_line, junction, track
@@ -106,8 +105,8 @@ def test_who_has_started_stops_again_for_one_that_rushes_in() -> None:
     assert run(fleet, 60.0)[1] == ["s"]
 
 
-def outline(node: Node) -> shapely.Polygon:
-    x, y, yaw = node.road.pose(node.kernel.status.s_m)
+def outline(path_id: str, s_m: float) -> shapely.Polygon:
+    x, y, yaw = junction().roads.get(path_id).pose(s_m)
     box = shapely.box(-REAR_M, -0.9, FRONT_M, 0.9)
     return translate(rotate(box, yaw, origin=(0, 0), use_radians=True), x, y)
 
@@ -115,12 +114,15 @@ def outline(node: Node) -> shapely.Polygon:
 def test_a_jam_inside_the_zone_comes_apart_by_one_vehicle_at_a_time() -> None:
     """Two vehicles switched on inside the zone, nose to side: no plan has room for its error budget."""
     passages = {name: junction().passage(path) for name, path in (("s", "S_straight"), ("e", "E_straight"))}
-    middle = 0.5 * (passages["s"].line_s_m + passages["s"].exit_s_m)
-    fleet = Fleet({"s": ("S_straight", middle - 6.9, 0.0), "e": ("E_straight", middle - 0.5, 0.0)}, radio=True)
+    at_e = 0.5 * (passages["e"].line_s_m + passages["e"].exit_s_m)
+    across = outline("E_straight", at_e)
+    at_s = next(s for s in (240.0 + 0.01 * k for k in range(2000)) if outline("S_straight", s).distance(across) < 0.42)
+    fleet = Fleet({"s": ("S_straight", at_s, 0.0), "e": ("E_straight", at_e, 0.0)}, radio=True)
     while fleet.now_ms < 60_000:
         fleet.tick()
         assert sum(node.sight.active for node in fleet.nodes.values()) <= 1
-        assert not outline(fleet.nodes["s"]).intersects(outline(fleet.nodes["e"])), f"at {fleet.now_ms} ms"
+        one, other = (outline(n.road.path.path_id, n.kernel.status.s_m) for n in fleet.nodes.values())
+        assert not one.intersects(other), f"at {fleet.now_ms} ms"
     assert fallbacks(fleet), "it took somebody to creep"
     assert all(node.rear_s_m > passages[name].exit_s_m for name, node in fleet.nodes.items())
 
