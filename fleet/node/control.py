@@ -21,7 +21,7 @@ from hardware.vehicle import Vehicle
 
 _GRAVITY = 9.81
 _DAMPING = 0.9
-_LOOKAHEAD_S = 0.38
+_LOOKAHEAD_S = 0.32
 """Lateral length scale per speed: the loop settles over about three of these."""
 _APPROACH_RAD_MAX = 0.3
 """Far off the path it is approached at no steeper angle than this."""

@@ -11,17 +11,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from fleet.node.bodies import planner_body, planning_body, scale_of
+from fleet.node.bodies import planner_body, scale_of
 from fleet.node.hearing import Hearing
 from fleet.node.judge import ZoneJudge
 from fleet.node.kernel import Kernel, Rest, usable
 from fleet.node.lanes import Lanes
+from fleet.node.own_plan import OwnPlan
 from fleet.node.plan_book import PlanBook
 from fleet.node.planner_guard import GuardedPlanner
 from fleet.node.planning import ZonePlanner, clear_rear_s_m, first_time_beyond
-from fleet.node.right_of_way import APPROACH_MPS2
 from fleet.node.road import Road
 from fleet.node.sight import SLOW_MPS, BySight
 from fleet.node.stopwatch import Stopwatch
@@ -34,15 +34,13 @@ from hardware.base import Applied, VehicleInterface
 from hardware.vehicle import Vehicle
 from planners.interface import Body, Commitment, JointPlanner
 from planners.timed_path import TimedPath
-from planners.zone_map import MotionLimits, Passage
+from planners.zone_map import Passage
 
 AGREE_MS = 50
 LOOK_MS = 100
 """Sensors deliver tracks at this rate."""
 ANNOUNCE_LENGTHS = 6.0
 """A vehicle announces itself at least this many lengths before the line, however low the limit is."""
-REPLAN_MS = 300
-_FORESIGHT_S = 1.5
 _CLASHES_KEPT = 64
 _NEAR_LEADER_M = 40.0
 _PERIOD_NS = 1_000_000
@@ -97,7 +95,6 @@ class Counters:
     no_contingency: int = 0
     worst_lateral_m: float = 0.0
     worst_longitudinal_m: float = 0.0
-    tracking: list[tuple[float, float]] = field(default_factory=list)
 
 
 class Node:
@@ -117,16 +114,14 @@ class Node:
         self.road = parts.road
         self._engagement: _Engagement | None = None
         self._committed: TimedPath | None = None
-        self._planned_ms = -REPLAN_MS
-        self._planned_behind: TimedPath | None = None
-        self._planned_line_s_m = math.inf
         self._clashes: dict[tuple[TimedPath, TimedPath], bool] = {}
         self._plan_raw = b""
         self._hearing = Hearing(parts.name, parts.core, parts.codec, parts.book)
         self._breached = False
         self._wanted = True
-        self._planner = GuardedPlanner(parts.planner)
-        self.sight = BySight(parts.core, parts.around, parts.judge, self._planner, parts.book, self.body, self.scale)
+        planner = GuardedPlanner(parts.planner)
+        self._own = OwnPlan(self.kernel, self._hearing, parts.judge, planner, self.body, self.scale)
+        self.sight = BySight(parts.core, parts.around, parts.judge, planner, parts.book, self.body, self.scale)
         parts.judge.beyond = self._hearing.beyond
         parts.zone_planner.beyond = self._hearing.beyond
 
@@ -311,78 +306,22 @@ class Node:
         """Make or renew the own plan when it no longer says what the vehicle does."""
         if self._committed is not None or self.sight.active:
             return
-        kernel, core = self.kernel, self._parts.core
-        if kernel.plan is None:
+        if self.kernel.plan is None:
             self._own_plan(now_ms, from_reference=False)
-            return
-        if now_ms < core.frozen_until_ms(now_ms) or now_ms - self._planned_ms < REPLAN_MS:
-            return
-        tolerance = max(0.1 * self.scale, 0.6 * self.body.budget.longitudinal_m)
-        strayed = abs(kernel.status.longitudinal_error_m) > tolerance
-        passed = self._line_s_m() > self._planned_line_s_m
-        if strayed or passed or self._leader_changed(now_ms) or self._could_move_up(now_ms):
-            self._own_plan(now_ms, from_reference=not strayed)
-
-    def _leader_changed(self, now_ms: int) -> bool:
-        """Whether the vehicle ahead has a new plan that matters: one in the way, or one that lets this vehicle on.
-
-        A plan that does not matter is left alone: a new own plan would void proposals that start from the old.
-        """
-        kernel, leader = self.kernel, self._heard_leader(now_ms)
-        if leader is None or kernel.plan is None or kernel.arrays is None or leader.plan == self._planned_behind:
-            return False
-        if self._parts.judge.clash(Commitment(self.body, kernel.plan), leader, now_ms):
-            return True
-        _, v_now, _ = kernel.arrays.at(now_ms * 1e-3)
-        _, v_soon, _ = kernel.arrays.at(now_ms * 1e-3 + _FORESIGHT_S)
-        return v_soon < v_now - 0.1 * self.scale or v_now < 0.1 * self.scale
-
-    def _could_move_up(self, now_ms: int) -> bool:
-        """Standing at the plan's end with the way to the line free."""
-        kernel = self.kernel
-        if kernel.plan is None or kernel.plan.end_ms > now_ms or kernel.status.v_mps > 0.05:
-            return False
-        room = self._line_s_m() - self.front_s_m
-        leader = kernel.status.leader
-        if leader is not None:
-            room = min(room, leader.gap_m - 1.0 * self.scale)
-        return room > 1.5 * self.scale
-
-    def _heard_leader(self, now_ms: int) -> Commitment | None:
-        """What the vehicle ahead says it drives."""
-        leader = self.kernel.status.leader
-        return None if leader is None or leader.peer is None else self._hearing.commitment(leader.peer, now_ms)
+        elif now_ms >= self._parts.core.frozen_until_ms(now_ms):
+            stale, strayed = self._own.is_stale(now_ms, self._line_s_m())
+            if stale:
+                self._own_plan(now_ms, from_reference=not strayed)
 
     def _own_plan(self, now_ms: int, *, from_reference: bool) -> None:
-        """Plan to stand before the next line the vehicle has no right to pass, behind what is ahead."""
-        parts, kernel = self._parts, self.kernel
-        status = kernel.status
-        s, v = status.s_m, max(0.0, status.v_mps)
-        if from_reference and kernel.arrays is not None:
-            s, v, _ = kernel.arrays.at(now_ms * 1e-3)
-        heard = self._heard_leader(now_ms)
-        self._planned_behind = None if heard is None else heard.plan
-        leader = None if heard is None else Commitment(planning_body(heard.body), heard.plan)
+        """Drive to the next line that the vehicle has no right to pass, and no farther."""
         line = self._line_s_m()
-        plan = self._planner.approach(
-            self._approach_body(now_ms), self.road.path.path_id, (s, v), now_ms=now_ms, stop_s_m=line, leader=leader
-        )
-        self._planned_ms, self._planned_line_s_m = now_ms, line
+        unheard = not self._hearing.heard(now_ms) and bool(self._parts.around.tracks)
+        radio_dead = self._engagement is not None and unheard
+        path_id = self.road.path.path_id
+        plan = self._own.make(now_ms, path_id, line, from_reference=from_reference, radio_dead=radio_dead)
         inside = self.front_s_m > line + 0.5 * self.scale
         self._drive(plan, committed=False, line_s_m=math.inf if inside else line)
-
-    def _approach_body(self, now_ms: int) -> Body:
-        """Without radio contact, approach so gently that others can see that this vehicle will stop."""
-        engagement = self._engagement
-        radio_dead = engagement is not None and not self._hearing.heard(now_ms) and bool(self._parts.around.tracks)
-        if not radio_dead:
-            return planning_body(self.body)
-        limits = self.body.limits
-        gentle = min(limits.brake_mps2_max, APPROACH_MPS2 * self.scale)
-        slow = MotionLimits(
-            limits.speed_mps_max, limits.accel_mps2_max, gentle, limits.lateral_accel_mps2_max, limits.jerk_mps3_max
-        )
-        return planning_body(Body(self.body.vehicle, self.body.footprint, slow, self.body.budget))
 
     def _drive(self, plan: TimedPath, *, committed: bool, line_s_m: float) -> None:
         self.kernel.follow(self.road, plan, self._parts.book.arrays(plan), committed=committed, line_s_m=line_s_m)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from fleet.node.bodies import heard_body
 from fleet.node.lanes import Lanes
 from fleet.node.plan_book import PlanBook
-from fleet.node.planning import claim_s_m, clear_rear_s_m, first_time_beyond
+from fleet.node.planning import adapts, claim_s_m, clear_rear_s_m, first_time_beyond
 from fleet.node.surroundings import STATIONARY_MPS, Surroundings, silent_threats
 from fleet.protocol.records import LiveTube, Local
 from fleet.protocol.table import Phase
@@ -143,7 +143,8 @@ class ZoneJudge:
         """What the batch must be clear of.
 
         Of a vehicle with a live tube, the announced approach does not count. An approach plan of a
-        vehicle behind one of the batch in its lane does not either: it adapts.
+        vehicle behind one of the batch in its lane does not either (it adapts), nor does one that stands
+        there inside the zone: queues stand closer than two error budgets, and nobody could drive off first.
         """
         live = {tube.vehicle for tube in known if tube.kind != "approach"} | {c.body.vehicle for c in batch}
         found = []
@@ -151,12 +152,12 @@ class ZoneJudge:
             if tube.kind == "approach" and tube.vehicle in live:
                 continue
             plan = self._book.decode(tube.plan)
-            if plan is None or not self._book.knows(plan) or tube.vehicle not in bodies:
-                continue
+            if plan is None or plan.vehicle != tube.vehicle or not self._book.knows(plan) or tube.vehicle not in bodies:
+                continue  # not a plan of its own: its body is an obstacle to the sensors, its word is worth nothing
             other = Commitment(bodies[tube.vehicle], plan)
             if tube.vehicle in {c.body.vehicle for c in batch}:
                 continue
-            if tube.kind == "approach" and any(
+            if adapts(self._book, tube.kind, plan, now_ms) and any(
                 self._lanes.follows(now_ms * 1e-3, (other.body, plan), (c.body, c.plan)) for c in batch
             ):
                 continue

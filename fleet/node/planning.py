@@ -11,12 +11,13 @@ from fleet.node.plan_book import PlanBook
 from fleet.node.planner_guard import GuardedPlanner
 from fleet.protocol.records import LiveTube, PlannedBatch
 from fleet.protocol.wire import Intent
-from planners.interface import Body, Commitment, JointPlanner, Request
+from planners.interface import Body, Commitment, JointPlan, JointPlanner, Request
 from planners.timed_path import TimedPath
 
 EXIT_ROOM_LENGTHS = 5.0
 """A vehicle keeps its claim until it is this many lengths beyond the zone, so that whoever follows it out
 was planned behind it; after that, following is by sight."""
+_STANDING_MPS = 0.05
 LEASE_MARGIN_MS = 600
 """From leaving a zone by plan to the lease's end: clock bounds, tracking error, and one lost intent."""
 
@@ -63,8 +64,14 @@ class ZonePlanner:
                 requests.append(request)
         asked = {request.body.vehicle for request in requests}
         answer = self._planner.plan(requests, self._commitments(known, bodies, asked, now_ms), now_ms=now_ms)
+        close = _too_close_behind(answer, leaders)
+        if close:
+            requests = [request for request in requests if request.body.vehicle not in close]
+            asked -= close
+            answer = self._planner.plan(requests, self._commitments(known, bodies, asked, now_ms), now_ms=now_ms)
         entries = []
         refused = [(refusal.vehicle, refusal.reason) for refusal in answer.refused]
+        refused += [(name, f"start_in_conflict:{leaders[name]}") for name in sorted(close)]
         for plan in answer.plans:
             lease = self.lease_end_ms(plan, bodies[plan.vehicle])
             if lease is None:
@@ -108,7 +115,8 @@ class ZonePlanner:
             if plan is None or not self._book.knows(plan) or tube.vehicle not in bodies:
                 continue
             other = (bodies[tube.vehicle], plan)
-            if tube.kind == "approach" and any(self._lanes.follows(now_ms * 1e-3, other, one) for one in asked):
+            gives_way = adapts(self._book, tube.kind, plan, now_ms)
+            if gives_way and any(self._lanes.follows(now_ms * 1e-3, other, one) for one in asked):
                 continue
             found[(tube.vehicle, tube.plan)] = Commitment(*other)
         named = {tube.vehicle for tube in known}
@@ -128,6 +136,21 @@ class ZonePlanner:
         clear_s = clear_rear_s_m(road.length_m, passage.exit_s_m, road.after(passage), body)
         leaves = first_time_beyond(self._book, plan, clear_s + body.footprint.rear_m)
         return None if leaves is None else math.ceil(leaves * 1000.0) + LEASE_MARGIN_MS
+
+
+def adapts(book: PlanBook, kind: str, plan: TimedPath, now_ms: int) -> bool:
+    """Whether a vehicle with a tube of this kind can wait for who drives ahead of it in its lane."""
+    return kind == "approach" or (kind == "occupancy" and book.arrays(plan).at(now_ms * 1e-3)[1] < _STANDING_MPS)
+
+
+def _too_close_behind(answer: JointPlan, leaders: dict[str, str]) -> set[str]:
+    """Followers that stand so close that the vehicle ahead got no plan for it; it goes first, they ask again."""
+    found = set()
+    for refusal in answer.refused:
+        kind, _, other = refusal.reason.partition(":")
+        if kind == "start_in_conflict" and leaders.get(other) == refusal.vehicle:
+            found.add(other)
+    return found
 
 
 def claim_s_m(plan: TimedPath, body: Body) -> float:

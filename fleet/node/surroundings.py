@@ -138,8 +138,8 @@ class Surroundings:
         x, y, yaw, _, length, _ = self.table[row].tolist()
         roads = self._roads
         nearest_samples(
-            x, y, yaw, roads.x_m, roads.y_m, roads.yaw_rad, roads.offsets, _LANE_GATE_M * self._scale, _HEADING_GATE_RAD,
-            self._samples,
+            x, y, yaw, roads.x_m, roads.y_m, roads.yaw_rad, roads.offsets, _LANE_GATE_M * self._scale,
+            _HEADING_GATE_RAD, self._samples,
         )  # fmt: skip
         for path_id, k in zip(roads.names, self._samples.tolist(), strict=True):
             if k >= 0:

@@ -55,7 +55,7 @@ DECIDE_MS_MIN = 200
 DECIDE_MS_START = 300
 DECIDE_MS_MAX = 2_000
 
-PEERS_MAX = 256
+PEERS_MAX = 192
 """When full of fresh peers, a stranger is not admitted and nothing is signed (``peers_full``): somebody
 who may have to be a member is not heard."""
 TUBES_MAX = 256

@@ -44,21 +44,22 @@ PlanBytes = Annotated[bytes, Meta(max_length=limits.PLAN_BYTES_MAX)]
 Ms = Annotated[int, Meta(ge=0, le=2**48)]
 Count = Annotated[int, Meta(ge=0, le=65_535)]
 Size = Annotated[int, Meta(ge=0, le=1_000_000)]
+PositiveSize = Annotated[int, Meta(ge=1, le=1_000_000)]
 
 
 class VehicleBody(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     """What planners and verifiers need to know of a vehicle; integers, milli-units."""
 
     vehicle_class: Id
-    length_mm: Size
-    width_mm: Size
+    length_mm: PositiveSize
+    width_mm: PositiveSize
     rear_mm: Size
     """Rear overhang, from the rear axle."""
-    speed_mmps_max: Size
-    accel_mmps2_max: Size
-    brake_mmps2_max: Size
-    lateral_mmps2_max: Size
-    jerk_mmps3_max: Size
+    speed_mmps_max: PositiveSize
+    accel_mmps2_max: PositiveSize
+    brake_mmps2_max: PositiveSize
+    lateral_mmps2_max: PositiveSize
+    jerk_mmps3_max: PositiveSize
     budget_lateral_mm: Size
     budget_longitudinal_mm: Size
 

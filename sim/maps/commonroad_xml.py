@@ -138,6 +138,7 @@ def _lanelets(root: Element, out: Element, signs: dict[str, float], document: Cl
         if max(_extent(left), _extent(right)) > _LANELET_M_MAX:
             document.skipped.append((label, f"a bound is longer than {_LANELET_M_MAX:g} m"))
             continue
+        left, right = _same_way(left, right)
         if len(left) != len(right):
             left, right = _paired(left, right)
         bounds[key] = (node, left, right)
@@ -164,6 +165,17 @@ def _lanelets(root: Element, out: Element, signs: dict[str, float], document: Cl
 
 def _extent(line: Floats) -> float:
     return float(np.hypot(*np.diff(line, axis=0).T).sum())
+
+
+def _same_way(left: Floats, right: Floats) -> tuple[Floats, Floats]:
+    """Both bounds in one direction: of two that run against each other, the one that has the other on its wrong side
+    is turned round."""
+    along = np.hypot(*(left[0] - right[0])) + np.hypot(*(left[-1] - right[-1]))
+    across = np.hypot(*(left[0] - right[-1])) + np.hypot(*(left[-1] - right[0]))
+    if along <= across:
+        return left, right
+    (dx, dy), (ax, ay) = left[-1] - left[0], right.mean(axis=0) - left.mean(axis=0)
+    return (left[::-1], right) if dx * ay - dy * ax > 0.0 else (left, right[::-1])
 
 
 def _paired(left: Floats, right: Floats) -> tuple[Floats, Floats]:

@@ -114,7 +114,7 @@ def outline(path_id: str, s_m: float) -> shapely.Polygon:
 def test_a_jam_inside_the_zone_comes_apart_by_one_vehicle_at_a_time() -> None:
     """Two vehicles switched on inside the zone, nose to side: no plan has room for its error budget."""
     passages = {name: junction().passage(path) for name, path in (("s", "S_straight"), ("e", "E_straight"))}
-    at_e = 0.5 * (passages["e"].line_s_m + passages["e"].exit_s_m)
+    at_e = passages["e"].line_s_m + 2.35
     across = outline("E_straight", at_e)
     at_s = next(s for s in (240.0 + 0.01 * k for k in range(2000)) if outline("S_straight", s).distance(across) < 0.42)
     fleet = Fleet({"s": ("S_straight", at_s, 0.0), "e": ("E_straight", at_e, 0.0)}, radio=True)

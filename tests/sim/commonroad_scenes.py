@@ -52,7 +52,8 @@ class Junction:
         ends = np.linspace(a, b, parts + 1)
         keys = []
         for k in range(parts):
-            keys.append(self.world.lane(self._key, straight(tuple(ends[k]), tuple(ends[k + 1])), width_m=width_m, limit_mps=limit_mps))
+            line = straight(tuple(ends[k]), tuple(ends[k + 1]))
+            keys.append(self.world.lane(self._key, line, width_m=width_m, limit_mps=limit_mps))
             self._key += 1
         self.world.link(*keys)
         return keys

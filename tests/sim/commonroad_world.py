@@ -1,7 +1,6 @@
 """Roads and recorded traffic as CommonRoad XML of both versions, made for the tests.
 
-A :class:`World` holds lanelets by name-free ids, links them, and records road users along chains of
-them. Geometry: metres in W; right-hand traffic; lanes are numbered from the right.
+A :class:`World` holds lanelets, links them, and records road users along chains of them. Geometry: metres in W; right-hand traffic; lanes are numbered from the right.
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from tests.sim.commonroad_files import bound, document, exact, state
+from tests.sim.commonroad_files import bound, document, state
 
 Line = np.ndarray
 STEP_S = 0.1
@@ -80,9 +79,10 @@ class World:
         self.lanes[a].left, self.lanes[b].left = (b, False), (a, False)
 
     def user(
-        self, kind: str, chain: Sequence[int] | Line, s_m: float, speed_mps: float, *, size: tuple[float, float] = (0.0, 0.0),
-        offset_m: float = 0.0, shift_m: float = 0.0, shift_at: tuple[float, float] = (1.0, 4.0),
-        first_step: int = 0, seconds: float = 5.0, accel_mps2: float = 0.0,
+        self, kind: str, chain: Sequence[int] | Line, s_m: float, speed_mps: float, *,
+        size: tuple[float, float] = (0.0, 0.0), offset_m: float = 0.0, shift_m: float = 0.0,
+        shift_at: tuple[float, float] = (1.0, 4.0), first_step: int = 0, seconds: float = 5.0,
+        accel_mps2: float = 0.0,
     ) -> int:  # fmt: skip
         """Record a road user whose centre starts ``s_m`` along a chain of lanes (or a polyline).
 
@@ -116,6 +116,7 @@ class World:
         return key
 
     def static(self, kind: str, x: float, y: float, yaw: float = 0.0, size: tuple[float, float] = (4.6, 1.85)) -> int:
+        """A body that never moves."""
         key = 1000 + len(self.users) + len(self.statics)
         self.statics.append((key, kind, size, (x, y, yaw)))
         return key
