@@ -74,6 +74,8 @@ class Entrance:
         front_m = body.length_m - body.rear_overhang_m
         scale = scale_of(actor.vehicle)
         wanted = actor.speed_mps
+        # Inside a zone, who comes from behind may be past the point where it can still give its plan back.
+        inside = any(p.line_s_m < actor.start_s_m + front_m and actor.start_s_m < p.exit_s_m for p in road.passages)
         for other, s_m, speed_mps, plan in present:
             other_road = self._roads.get(other.path_id)
             ox, oy, oyaw = other_road.pose(s_m)
@@ -83,9 +85,11 @@ class Entrance:
             if s - actor.start_s_m < 0.0:
                 s, lateral, _ = road.project(ox, oy, actor.start_s_m - math.hypot(ox - x, oy - y))
             away = abs(math.remainder(oyaw - yaw, 2.0 * math.pi)) > 1.0
-            if away or abs(lateral) > 0.5 * (body.width_m + other.vehicle.body.width_m) + 0.2 * scale:
-                if actor.recorded and plan is not None and self._crosses(actor, other, (plan, speed_mps), now_ms):
-                    return None
+            aside = away or abs(lateral) > 0.5 * (body.width_m + other.vehicle.body.width_m) + 0.2 * scale
+            meets = actor.recorded and plan is not None and (aside or (inside and s < actor.start_s_m))
+            if meets and plan is not None and self._crosses(actor, other, (plan, speed_mps), now_ms):
+                return None
+            if aside:
                 continue
             ahead = s - other.vehicle.body.rear_overhang_m - (actor.start_s_m + front_m)
             behind = (

@@ -164,7 +164,8 @@ def _refuse_overlaps(cast: tuple[Actor, ...], zone_map: ZoneMap, obstacles: tupl
             if actor.arrival_s == other.arrival_s and box.intersects(other_box):
                 raise ConfigError(
                     f"vehicles {other.vehicle_id} and {actor.vehicle_id} overlap at the start"
-                    f" (t = {actor.arrival_s:g} s, {box.intersection(other_box).area:.2f} m2 in common); move one of them"
+                    f" (t = {actor.arrival_s:g} s, {box.intersection(other_box).area:.2f} m2 in common);"
+                    " move one of them"
                 )
         for ring in obstacles:
             if box.intersects(shapely.Polygon(ring)):

@@ -1,6 +1,7 @@
 """Roads and recorded traffic as CommonRoad XML of both versions, made for the tests.
 
-A :class:`World` holds lanelets, links them, and records road users along chains of them. Geometry: metres in W; right-hand traffic; lanes are numbered from the right.
+A :class:`World` holds lanelets, links them, and records road users along chains of them. Geometry:
+metres in W; right-hand traffic; lanes are numbered from the right.
 """
 
 from __future__ import annotations
