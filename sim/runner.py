@@ -25,7 +25,7 @@ import numpy.typing as npt
 
 from fleet.charter.model import default_charter
 from fleet.errors import ConfigError, FleetError
-from fleet.node.driver import Node
+from fleet.node.driver import Node, Noter
 from fleet.node.stopwatch import Stopwatch
 from planners.paths import pose_at
 from planners.registry import PLANNERS
@@ -121,7 +121,7 @@ def run(scenario: Scenario, out: Path, options: RunOptions) -> Summary:
             world.add_obstacle(outline)
         with Interrupt() as interrupt:
             log = RunLog.create(out, _manifest(scenario, stage, options), stage.zone_map, mcap=options.mcap)
-            watch.seconds.clear()
+            watch.restart()
             running = Run(scenario, stage, world, factory, log, watch, free)
             started = perf_counter()
 
@@ -195,6 +195,8 @@ class Run:
         self._positions: Floats = np.zeros((64, 2))
         self._touching: set[tuple[str, str]] = set()
         self._samples_taken = 0
+        self._proposed_ms: dict[str, int] = {}
+        """Proposal -> when it was made."""
         self.now_ms = 0
 
     def loop(self, progress: Progress, interrupt: Interrupt) -> None:
@@ -376,11 +378,16 @@ class Run:
 
     # --- records
 
-    def _noter(self, name: str):  # noqa: ANN202 - a bound writer
-        log = self._log
+    def _noter(self, name: str) -> Noter:
+        """Writes a node's notes; measures how long each agreement took, from the proposal to each commit."""
+        log, proposed_ms = self._log, self._proposed_ms
 
         def note(now_ms: int, kind: str, detail: Mapping[str, object]) -> None:
             log.decision(now_ms, name, kind, detail)
+            if kind == "proposal":
+                proposed_ms[str(detail["proposal"])] = now_ms
+            elif kind == "commit":
+                log.sample("agreement_latency_s", (now_ms - proposed_ms[str(detail["proposal"])]) * 1e-3)
 
         return note
 
@@ -433,8 +440,6 @@ class Run:
         if node is None:
             return
         log, counters = self._log, node.counters
-        for value in node.latencies_ms:
-            log.sample("agreement_latency_s", value * 1e-3)
         log.count("fallbacks", counters.fallbacks)
         log.count("breaches", counters.breaches)
         log.count("aborts", counters.aborts)

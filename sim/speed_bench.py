@@ -107,7 +107,7 @@ def _once(case: Case) -> tuple[float, float, dict[str, float]]:
         while running.on_map < case.vehicles:
             running.step()
         gc.collect()
-        watch.seconds.clear()
+        watch.restart()
         began, steps, seen = perf_counter(), round(case.window_s / period_s), 0
         for _ in range(steps):
             running.step()

@@ -146,11 +146,6 @@ class Node:
         return "free" if self._engagement is None else self._parts.core.phase.name.lower()
 
     @property
-    def latencies_ms(self) -> list[int]:
-        """From each proposal's stamp to its complete certificate, as seen here."""
-        return self._parts.core.stats.latencies_ms
-
-    @property
     def front_s_m(self) -> float:
         return self.kernel.status.s_m + self.body.footprint.front_m
 
@@ -182,6 +177,10 @@ class Node:
             self._keep_plan(now_ms)
             watch.enter("protocol")
             outbox = self._agree(now_ms, usable(state, now_ns))
+            watch.leave()
+        elif inbox:
+            watch.enter("protocol")
+            outbox = self._carry_out(now_ms)  # a vote does not wait for the next turn
             watch.leave()
         command = kernel.command(now_ns, state, heading_error, parts.around)
         self.applied = parts.hardware.write(command, now_ns)
@@ -339,6 +338,11 @@ class Node:
                 self._abort(now_ms, engagement)
             self.phase = self._observe(now_ms, engagement)
             core.tick(self._local(now_ms, engagement, estimate_ok))
+        return self._carry_out(now_ms)
+
+    def _carry_out(self, now_ms: int) -> tuple[bytes, ...]:
+        """Do what the core asks, in its order; returns what it wants sent."""
+        core = self._parts.core
         sent: list[bytes] = []
         while True:
             ready = core.ready()

@@ -47,11 +47,12 @@ class RightOfWay:
         """Note who stands at a line and whether the zone is empty; call at every new set of tracks."""
         occupied = False
         for row, track in enumerate(around.tracks):
+            waits = around.stands_behind_a_line(row, zone_id, 0.6 * self._scale)
             for place in around.placements(row):
                 passage = self._roads.get(place.path_id).passage(zone_id, place.rear_s_m)
                 if passage is None:
                     continue
-                if place.front_s_m > passage.line_s_m + 0.6 * self._scale:
+                if place.front_s_m > passage.line_s_m + 0.6 * self._scale and not waits:
                     occupied = True
                 near = -0.6 * self._scale <= passage.line_s_m - place.front_s_m <= _AT_LINE_M * self._scale
                 if near and track.speed_mps < STATIONARY_MPS * self._scale and place.path_id != own_path_id:

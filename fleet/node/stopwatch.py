@@ -16,6 +16,11 @@ class Stopwatch:
         self._since = clock()
         self.seconds: dict[str, float] = {}
 
+    def restart(self) -> None:
+        """Forget what was booked; what has not been booked yet goes too."""
+        self.seconds.clear()
+        self._since = self._clock()
+
     def enter(self, part: str) -> None:
         now = self._clock()
         top = self._stack[-1]

@@ -146,6 +146,19 @@ class Surroundings:
                 centre = k * roads.zone_map.paths[path_id].step_m
                 yield Placement(path_id, centre + 0.5 * length, centre - 0.5 * length)
 
+    def stands_behind_a_line(self, row: int, zone_id: str, slack_m: float) -> bool:
+        """Whether track ``row`` stands, on at least one of the ways that it may be on, behind the line.
+
+        Ways that part in the zone have lines of their own: who waits at the last of them is beyond the others.
+        """
+        if float(self.table[row, 3]) >= STATIONARY_MPS * min(1.0, self._scale * 2.0):
+            return False
+        for place in self.placements(row):
+            passage = self._roads.get(place.path_id).passage(zone_id, place.rear_s_m)
+            if passage is not None and place.front_s_m <= passage.line_s_m + slack_m:
+                return True
+        return False
+
     def arrival_s(self, row: int, distance_m: float, limit_mps: float) -> float:
         """The earliest time in which track ``row`` can cover ``distance_m``; inf while it stands."""
         v = max(0.0, float(self.table[row, 3]))
@@ -175,6 +188,7 @@ def silent_threats(
     for row in around.silent_rows():
         times = []
         own_lane_behind = False
+        waits = around.stands_behind_a_line(row, zone_id, 0.5)
         for place in around.placements(row):
             passage = roads.get(place.path_id).passage(zone_id, place.rear_s_m)
             if passage is None:
@@ -186,7 +200,8 @@ def silent_threats(
                     times.append(0.0)
                 continue
             if place.front_s_m > passage.line_s_m + 0.5:
-                times.append(0.0)
+                if not waits:
+                    times.append(0.0)
                 continue
             path = roads.zone_map.paths[place.path_id]
             limit = float(path.limit_mps[min(int(place.front_s_m / path.step_m), len(path.limit_mps) - 1)])

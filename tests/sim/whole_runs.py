@@ -59,7 +59,10 @@ class Outcome:
 def drive(source: str | Path, out: Path, *, mcap: bool = False, **changes: Any) -> Outcome:
     """Run a scenario by name or file; ``changes`` as on the command line."""
     scenario = override(load_scenario(str(source)), Overrides(**changes))
-    return Outcome(out, run(scenario, out, RunOptions(out=out, progress=False, mcap=mcap)))
+    summary = run(scenario, out, RunOptions(out=out, progress=False, mcap=mcap))
+    if summary.interrupted:  # somebody wants the tests to end, not this run
+        raise KeyboardInterrupt
+    return Outcome(out, summary)
 
 
 def write_scenario(folder: Path, text: str, name: str = "s") -> Path:
