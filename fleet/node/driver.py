@@ -402,8 +402,13 @@ class Node:
         )
 
     def _wants_commit(self, now_ms: int, engagement: _Engagement) -> bool:
-        """Followers wait for the vehicle ahead to have its plan: until then nothing can be agreed for them."""
+        """Followers wait for the vehicle ahead to have its plan: until then nothing can be agreed for them.
+
+        Nor does a vehicle that is not where its plan says: a plan that continues the old one would be broken at once.
+        """
         if self._committed is not None or self.sight.active or engagement.cleared:
+            return False
+        if abs(self.kernel.status.longitudinal_error_m) > 0.7 * self.body.budget.longitudinal_m:
             return False
         leader = self.kernel.status.leader
         if leader is None or leader.peer is None or leader.crossing:
