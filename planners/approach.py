@@ -65,7 +65,10 @@ def _driving(sequential: Tasks, task: Task) -> Floats | None:
         stop = min(task.stop_m, float(free[-1]) - 2.0 * margin_m(task.body))
         if standing and stop - task.start.s_m < _STAY_M * size_scale(task.body):
             return None
-        drive = _comfortable(hard._replace(stop=stop))
+        # With nothing to stop for, a vehicle drives as one that has an agreement: its free flow is that.
+        drive = hard._replace(stop=stop)
+        if stop < math.inf:
+            drive = _comfortable(drive)
         s_ref = min(stop - AIM_SHORT_M * size_scale(task.body), drive.gone)
         knots, tau, t_ref = sequential.fastest(task, drive, free, s_ref)
         if halt_m <= task.line_m and knots is not None:

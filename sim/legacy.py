@@ -42,7 +42,7 @@ class Behaviour:
     """What impatience brings the critical gap down to, after ``patience_s`` of standing."""
     patience_s: float = 30.0
     courtesy_s: float = 4.0
-    """After standing for so long a driver no longer waits for a rival that stopped first and does not go."""
+    """So long each rival that stopped first is waited for while it could go and does not."""
     line_gap_m: float = 0.5
     """Distance from the front bumper to the line when waiting there."""
 
@@ -90,6 +90,7 @@ class LegacyDriver:
         self._speed_mps = speed_profile(path, vehicle, behaviour.comfort_brake_mps2)
         self._taken = 0  # passages decided for, by index
         self._waiting_since_s: float | None = None
+        self._clear_since_s: float | None = None
 
     def command(
         self,
@@ -192,19 +193,29 @@ class LegacyDriver:
         stop_m = v_mps * v_mps / (2.0 * self._behaviour.comfort_brake_mps2)
         if line_m > stop_m + v_mps * 1.0 + self._behaviour.gap_m_min:
             return False
-        if any(self._must_yield(now_s, rival) for rival in rivals):
+        if self._must_yield(now_s, rivals):
             return True
-        self._taken, self._waiting_since_s = index + 1, None
+        self._taken, self._waiting_since_s, self._clear_since_s = index + 1, None, None
         return False
 
-    def _must_yield(self, now_s: float, rival: Rival) -> bool:
+    def _must_yield(self, now_s: float, rivals: Sequence[Rival]) -> bool:
+        """Whether a rival comes too soon, or stopped first and has had no time yet to go.
+
+        That time counts from when the way became clear: else all who have waited long would start together.
+        """
         behaviour, waiting = self._behaviour, self._waiting_since_s
         waited_s = 0.0 if waiting is None else now_s - waiting
         patience = max(0.0, 1.0 - waited_s / behaviour.patience_s)
         gap_s = behaviour.critical_gap_s_min + patience * (behaviour.critical_gap_s - behaviour.critical_gap_s_min)
+        if any(rival.arrival_s < gap_s for rival in rivals):
+            self._clear_since_s = None
+            return True
+        if self._clear_since_s is None:
+            self._clear_since_s = now_s
         mine = (math.inf if waiting is None else waiting, self._name)
-        stopped_before = math.isfinite(rival.waiting_since_s) and (rival.waiting_since_s, rival.vehicle) < mine
-        return rival.arrival_s < gap_s or (stopped_before and waited_s < behaviour.courtesy_s)
+        earlier = sum(1 for r in rivals if math.isfinite(r.waiting_since_s) and (r.waiting_since_s, r.vehicle) < mine)
+        idle_s = 0.0 if waiting is None else now_s - max(waiting, self._clear_since_s)
+        return earlier > 0 and idle_s < behaviour.courtesy_s * earlier
 
 
 def speed_profile(path: Path, vehicle: Vehicle, brake_mps2: float) -> Floats:

@@ -83,10 +83,12 @@ def room_m(follower_mps: float, leader_mps: float) -> float:
 def test_nobody_enters_closer_than_rss_allows(stage: Stage, leader_mps: float) -> None:
     """The leader is put farther and farther ahead; from some distance on there is room, at a speed that fits."""
     leader = actor("leader", "N_left")
+    roads, verifier = Roads(stage.zone_map), FastVerifier(stage.zone_map)
     entered = []
     for gap_m in np.arange(0.0, 100.0, 1.0):
         s_m = REAR_M + LENGTH_M + gap_m
-        found = entrance(stage, actor("me")).admit(0, [(leader, s_m, leader_mps, None)])
+        door = Entrance(replace(stage, actors=(actor("me"),)), roads, verifier)
+        found = door.admit(0, [(leader, s_m, leader_mps, None)])
         if found:
             ((_, speed),) = found
             assert gap_m >= room_m(speed, leader_mps)

@@ -112,4 +112,4 @@ def test_a_vehicle_alone_in_a_run_has_no_delay(tmp_path: Path, world: str) -> No
         keys += f"  vehicles: [{{id: a, approach: N, movement: {movement}}}]\n"
         run = drive(write_scenario(tmp_path, keys), tmp_path / "out")
         run.safe()
-        assert math.isclose(run.metric("mean_delay_s"), 0.0, abs_tol=0.15)
+        assert math.isclose(run.metric("mean_delay_s"), 0.0, abs_tol=0.05)

@@ -115,7 +115,9 @@ def test_wheels_are_turned_for_the_bend_in_which_a_vehicle_starts(tmp_path: Path
         s_m = path.step_m * int(np.argmax(np.abs(path.kappa_1pm))) if turn != "straight" else 250.0
         stage = stage_of(tmp_path, explicit(f"id: a, path: N_{turn}, start_s_m: {s_m}, speed_mps: 1.0"))
         middle[turn] = start_steer_rad(stage.actors[0], stage.zone_map.paths[f"N_{turn}"])
-    assert middle["right"] < -0.1 < middle["straight"] == pytest.approx(0.0) < 0.1 < middle["left"]
+    assert middle["straight"] == pytest.approx(0.0, abs=1e-6)
+    assert middle["right"] < -0.1
+    assert middle["left"] > 0.1
     assert max(map(abs, middle.values())) <= CAR.limits.steer_rad_max
 
 
