@@ -172,8 +172,8 @@ def test_whoever_the_runner_meets_no_honest_vehicle_hits_it(tmp_path: Path, seed
 
 
 def test_silent_cars_that_yield_mix_with_the_fleet(tmp_path: Path) -> None:
-    keys = "map: {builtin: four_way}\ndemand: {count: 8}\nworld: kinematic\nlegacy: [{share: 0.4}]\nduration_s_max: 300\n"
-    run = drive(write_scenario(tmp_path, keys), tmp_path / "out")
+    keys = "map: {builtin: four_way}\ndemand: {count: 8}\nworld: kinematic\nduration_s_max: 300\n"
+    run = drive(write_scenario(tmp_path, keys + "legacy: [{share: 0.4}]\n"), tmp_path / "out")
     assert 1 <= sum(vehicle["role"] == "legacy" for vehicle in run.vehicles) <= 6
     run.safe()
 
@@ -206,7 +206,8 @@ BAD_KEYS = {
         ("map.commonroad", "nowhere.xml", "No such file"),
     ),
     "a destination that no path reaches": (
-        "map: {builtin: t_junction}\nworld: kinematic\ndemand:\n  vehicles: [{id: a, approach: S, movement: straight}]\n",
+        "map: {builtin: t_junction}\nworld: kinematic\n"
+        "demand: {vehicles: [{id: a, approach: S, movement: straight}]}\n",
         ("demand.vehicles[0]", "no path goes 'straight' from approach 'S'", "left, right"),
     ),
     "two vehicles that overlap at the start": (OVERLAP, ("vehicles a and b overlap at the start", "m2 in common")),
@@ -215,7 +216,10 @@ BAD_KEYS = {
         "demand:\n  vehicles: [{id: a, path: N_straight, start_s_m: 245.0}]\n",
         ("vehicle a starts in a static obstacle",),
     ),
-    "a silent vehicle that does not come": (GOOD + "legacy: [{vehicle: v9}]\n", ("legacy[0].vehicle", "no vehicle 'v9'")),
+    "a silent vehicle that does not come": (
+        GOOD + "legacy: [{vehicle: v9}]\n",
+        ("legacy[0].vehicle", "no vehicle 'v9'"),
+    ),
     "not YAML": (GOOD + "vehicle: [car\n", ("s.yaml",)),
     "an expectation of something that is not measured": (GOOD + "expectations: {contcts: 0}\n", ("contcts",)),
 }

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -104,7 +103,7 @@ def test_it_yields_to_a_crossing_vehicle_that_comes_soon_and_not_to_one_that_com
     s_m = line_s_m(roads, "N_straight") - FRONT_M - 12.0
     free = accel(stage, roads, me, s_m, speed, ())
     for seconds, yields in ((2.0, True), (3.5, True), (8.0, False)):
-        rival = at(stage, actor("rival", "E_straight", role="honest"), approaching(roads, "E_straight", seconds, 10.0), 10.0)
+        rival = at(stage, actor("rival", "E_straight"), approaching(roads, "E_straight", seconds, 10.0), 10.0)
         found = accel(stage, roads, me, s_m, speed, [rival])
         assert (found < free - 1.0) is yields
 
@@ -165,8 +164,8 @@ def test_steering_follows_the_bend(stage: Stage, roads: Roads) -> None:
 
 
 def test_silent_cars_alone_cross_a_junction_by_the_rules_of_the_road(tmp_path: Path) -> None:
-    keys = "map: {builtin: four_way}\ndemand: {count: 8}\nworld: kinematic\nlegacy: [{share: 1.0}]\nduration_s_max: 300\n"
-    run = drive(write_scenario(tmp_path, keys), tmp_path / "out")
+    keys = "map: {builtin: four_way}\ndemand: {count: 8}\nworld: kinematic\nduration_s_max: 300\n"
+    run = drive(write_scenario(tmp_path, keys + "legacy: [{share: 1.0}]\n"), tmp_path / "out")
     run.safe()
     assert run.metric("messages") == 0
     assert set(run.truth.phase_names) == {"legacy"}
@@ -176,14 +175,9 @@ def test_silent_cars_alone_cross_a_junction_by_the_rules_of_the_road(tmp_path: P
 def test_a_silent_car_that_yields_is_slower_than_one_that_does_not(tmp_path: Path) -> None:
     delays = {}
     for yields in ("true", "false"):
-        keys = f"map: {{builtin: four_way}}\ndemand: {{count: 8}}\nworld: kinematic\nlegacy: [{{vehicle: v003, yields: {yields}}}]\n"
+        keys = "map: {builtin: four_way}\ndemand: {count: 8}\nworld: kinematic\n"
+        keys += f"legacy: [{{vehicle: v003, yields: {yields}}}]\n"
         run = drive(write_scenario(tmp_path, keys), tmp_path / yields)
         run.safe()
         (delays[yields],) = [vehicle["delay_s"] for vehicle in run.vehicles if vehicle["role"] == "legacy"]
     assert delays["false"] < delays["true"]
-
-
-def test_a_role_is_what_the_scenario_says(stage: Stage) -> None:
-    """A silent car's body is like any other; only its role and the absence of messages tell it apart."""
-    one = replace(actor("a", "N_left"), role="honest")
-    assert (one.role, actor("a", "N_left").role) == ("honest", "legacy")
