@@ -244,4 +244,5 @@ class RunLog:
 def _spread(sample: Sequence[float]) -> dict[str, float | int]:
     values = np.asarray(sample, dtype=np.float64)
     p50, p99, p99_9 = np.percentile(values, (50, 99, 99.9)).tolist()
-    return {"count": len(values), "mean": float(values.mean()), "p50": p50, "p99": p99, "p99_9": p99_9, "max": float(values.max())}
+    spread = {"mean": float(values.mean()), "p50": p50, "p99": p99, "p99_9": p99_9, "max": float(values.max())}
+    return {"count": len(values), **spread}
