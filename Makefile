@@ -28,14 +28,16 @@ check: $(STAMP) ## lint, strict types, tidiness
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -q tests/test_tidy.py
 
-soak: $(STAMP) ## seeds 1..SEEDS of the lossy junction, kinematic world; stops at the first that fails
+soak: $(STAMP) ## long tests, then seeds 1..SEEDS of the lossy junction in the kinematic world; stops at the first that fails
+	$(BIN)/python -m pytest -q -n $(JOBS) -m soak
 	@for seed in $$(seq 1 $(SEEDS)); do \
 	  set -- $(BIN)/fleet run four_way_burst_loss --world kinematic --seed $$seed --no-mcap --quiet --out $(RUNS)/soak/seed$$seed; \
 	  "$$@" || { echo "seed $$seed failed; again with: $$*"; exit 3; }; \
 	  echo "seed $$seed of $(SEEDS): fine"; \
 	done
 
-bench: $(STAMP) ## the common workload, agreement against the all-way stop, and a page that compares them
+bench: $(STAMP) ## speed of this machine; the common workload, agreement against the all-way stop, and a page that compares them
+	$(BIN)/fleet bench speed
 	$(BIN)/fleet run four_way_300vph --planner first_come --no-mcap --out $(RUNS)/bench/first_come
 	-$(BIN)/fleet run four_way_300vph --planner all_way_stop --no-mcap --out $(RUNS)/bench/all_way_stop
 	$(BIN)/fleet report $(RUNS)/bench/first_come $(RUNS)/bench/all_way_stop --out $(RUNS)/bench/compare.html
