@@ -11,9 +11,10 @@ from collections.abc import Mapping, Sequence
 
 from fleet.charter.model import default_charter
 from fleet.node.bodies import scale_of, wire_body
-from fleet.node.driver import Node, NodeParts, Noter
+from fleet.node.driver import Node
 from fleet.node.judge import ZoneJudge
 from fleet.node.lanes import Lanes
+from fleet.node.parts import NodeParts, Noter
 from fleet.node.plan_book import PlanBook
 from fleet.node.planning import ZonePlanner
 from fleet.node.road import Roads

@@ -7,7 +7,6 @@ before. Each repeat builds the run anew.
 
 from __future__ import annotations
 
-import gc
 import os
 import tempfile
 from collections.abc import Callable
@@ -19,7 +18,7 @@ from time import perf_counter
 from fleet.node.stopwatch import Stopwatch
 from sim.fleet_node import NodeFactory
 from sim.records import RunLog
-from sim.runner import Run, make_world
+from sim.runner import Run, make_world, settle_memory
 from sim.scenario import CountDemand, Demand, MapSpec, PoissonDemand, Scenario, load_scenario
 from sim.stage import build_stage
 
@@ -47,8 +46,14 @@ CASES = (
         Demand(count=CountDemand(vehicles=48, headway_s=2.4)), 15.0, 1.5,
     ),
     Case(
-        "kinematic, 100 vehicles", "kinematic", 100, MapSpec(builtin="four_way_3lane", arm_m=550.0),
-        Demand(poisson=PoissonDemand(vph=450.0, until_s=200.0)), 10.0, 3.0,
+        "kinematic, 100 vehicles, 300 veh/h and lane", "kinematic", 100,
+        MapSpec(builtin="four_way_3lane", arm_m=800.0),
+        Demand(poisson=PoissonDemand(vph=300.0, until_s=400.0)), 8.0, 3.0,
+    ),
+    Case(
+        "kinematic, 100 vehicles, 450 veh/h and lane", "kinematic", 100,
+        MapSpec(builtin="four_way_3lane", arm_m=550.0),
+        Demand(poisson=PoissonDemand(vph=450.0, until_s=200.0)), 8.0, 3.0,
     ),
 )  # fmt: skip
 
@@ -106,7 +111,7 @@ def _once(case: Case) -> tuple[float, float, dict[str, float]]:
         running = Run(scenario, stage, world, factory, log, watch, {})
         while running.on_map < case.vehicles:
             running.step()
-        gc.collect()
+        settle_memory()
         watch.restart()
         began, steps, seen = perf_counter(), round(case.window_s / period_s), 0
         for _ in range(steps):

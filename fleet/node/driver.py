@@ -10,29 +10,21 @@ standstill before anything it holds no right to, or off the map.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from fleet.node.bodies import planner_body, scale_of
 from fleet.node.hearing import Hearing
-from fleet.node.judge import ZoneJudge
 from fleet.node.kernel import Kernel, Rest, usable
-from fleet.node.lanes import Lanes
 from fleet.node.own_plan import OwnPlan
-from fleet.node.plan_book import PlanBook
+from fleet.node.parts import Counters, NodeParts
 from fleet.node.planner_guard import GuardedPlanner
-from fleet.node.planning import ZonePlanner, clear_rear_s_m, first_time_beyond
-from fleet.node.road import Road
+from fleet.node.planning import clear_rear_s_m, first_time_beyond
 from fleet.node.sight import SLOW_MPS, BySight
-from fleet.node.stopwatch import Stopwatch
-from fleet.node.surroundings import ANNOUNCE_S, Surroundings, silent_threats
-from fleet.protocol.codec import Codec
-from fleet.protocol.core import Core
+from fleet.node.surroundings import ANNOUNCE_S, silent_threats
 from fleet.protocol.records import Adopt, Drop, Local
 from fleet.protocol.table import Phase
-from hardware.base import Applied, VehicleInterface
-from hardware.vehicle import Vehicle
-from planners.interface import Body, Commitment, JointPlanner
+from hardware.base import Applied
+from planners.interface import Body, Commitment
 from planners.timed_path import TimedPath
 from planners.zone_map import Passage
 
@@ -43,32 +35,12 @@ ANNOUNCE_LENGTHS = 6.0
 """A vehicle announces itself at least this many lengths before the line, however low the limit is."""
 _CLASHES_KEPT = 64
 _NEAR_LEADER_M = 40.0
+_GONE_LENGTHS = 12.0
+"""So far beyond its last zone nobody who is planned through it looks at a vehicle any more; it falls silent."""
+_CALM_AHEAD_M = 15.0
+_STRAIGHT_1PM = 0.002
+_CALM_PERIOD_S_MAX = 0.05
 _PERIOD_NS = 1_000_000
-
-Noter = Callable[[int, str, Mapping[str, object]], None]
-
-
-@dataclass(frozen=True, slots=True)
-class NodeParts:
-    """What a node is made of; the caller builds them, so that simulation and hardware differ only here."""
-
-    name: str
-    vehicle: Vehicle
-    hardware: VehicleInterface
-    road: Road
-    core: Core
-    judge: ZoneJudge
-    zone_planner: ZonePlanner
-    planner: JointPlanner
-    book: PlanBook
-    lanes: Lanes
-    around: Surroundings
-    note: Noter
-    codec: Codec
-    session: int
-    """Of the fleet: messages of another session are not for us."""
-    watch: Stopwatch
-    period_s: float
 
 
 @dataclass(slots=True)
@@ -82,19 +54,6 @@ class _Engagement:
     aborting: str = ""
     cleared: bool = False
     """Said so to the others at least once."""
-
-
-@dataclass(slots=True)
-class Counters:
-    """What a run reports of this node."""
-
-    fallbacks: int = 0
-    breaches: int = 0
-    aborts: int = 0
-    kernel_overrides: int = 0
-    no_contingency: int = 0
-    worst_lateral_m: float = 0.0
-    worst_longitudinal_m: float = 0.0
 
 
 class Node:
@@ -119,6 +78,8 @@ class Node:
         self._hearing = Hearing(parts.name, parts.core, parts.codec, parts.book)
         self._breached = False
         self._wanted = True
+        self._calm = self._odd = False
+        self._several_zones = len(parts.book.roads.zone_map.zones) > 1
         planner = GuardedPlanner(parts.planner)
         self._own = OwnPlan(self.kernel, self._hearing, parts.judge, planner, self.body, self.scale)
         self.sight = BySight(parts.core, parts.around, parts.judge, planner, parts.book, self.body, self.scale)
@@ -155,6 +116,9 @@ class Node:
 
     def tick(self, now_ms: int, inbox: list[bytes]) -> tuple[bytes, ...]:
         """One turn of the loop; returns the datagrams to broadcast."""
+        self._odd = not self._odd
+        if self._calm and self._odd and not inbox:
+            return ()
         parts, kernel = self._parts, self.kernel
         now_ns = now_ms * _PERIOD_NS
         state = parts.hardware.read(now_ns)
@@ -165,7 +129,8 @@ class Node:
         zone_id = self._engagement.passage.zone_id if self._engagement else ""
         for raw in inbox:
             core.step(raw, now_ms)
-            self._hearing.overhear(raw, zone_id)
+            if self._several_zones:
+                self._hearing.overhear(raw, zone_id)
         watch.leave()
         if now_ms - parts.around.stamp_ms >= self._look_ms():
             watch.enter("perception")
@@ -185,13 +150,26 @@ class Node:
         command = kernel.command(now_ns, state, heading_error, parts.around)
         self.applied = parts.hardware.write(command, now_ns)
         self._watch(now_ms)
+        self._calm = self._is_calm()
         return outbox
 
+    def _is_calm(self) -> bool:
+        """Alone on a straight, with nothing to agree on: every other tick is enough (commands hold for 0.2 s)."""
+        if self.listens or self.sight.active:
+            return False
+        status = self.kernel.status
+        leader = status.leader
+        near = leader is not None and leader.gap_m < _NEAR_LEADER_M * self.scale
+        bend = max(abs(self.road.curvature(status.s_m)), abs(self.road.curvature(status.s_m + _CALM_AHEAD_M)))
+        return (
+            not near and bend < _STRAIGHT_1PM and self._parts.period_s <= _CALM_PERIOD_S_MAX and not status.braking_for
+        )
+
     def _look_ms(self) -> int:
-        """Where nothing has to be agreed and nobody is near ahead, looking half as often is enough."""
+        """Where nothing has to be agreed and nobody is near ahead, looking less often is enough."""
         leader = self.kernel.status.leader
         busy = self.listens or (leader is not None and leader.gap_m < _NEAR_LEADER_M * self.scale)
-        return LOOK_MS if busy else 2 * LOOK_MS
+        return LOOK_MS if busy else 3 * LOOK_MS
 
     def _agree_ms(self) -> int:
         """Those with nothing to agree on for now (followers, and who has cleared the zone) take turns half as often."""
@@ -275,6 +253,11 @@ class Node:
                 self.sight.active = self._breached = False
             return
         passage = self.road.next_passage(self.rear_s_m)
+        if passage is None and engagement is not None:
+            gone_m = engagement.clear_rear_s_m + _GONE_LENGTHS * self.body.footprint.length_m
+            if self.rear_s_m > gone_m:
+                parts.core.disengage(now_ms)
+                self._engagement = None
         if passage is None or (engagement is not None and passage is engagement.passage):
             return
         k = min(int(max(0.0, self.kernel.status.s_m) / self.road.step_m), len(self.road.x) - 1)

@@ -43,9 +43,7 @@ class OwnPlan:
         passed = line_s_m > self._planned_line_s_m
         return strayed or passed or self._leader_changed(now_ms) or self._could_move_up(now_ms, line_s_m), strayed
 
-    def make(
-        self, now_ms: int, path_id: str, line_s_m: float, *, from_reference: bool, radio_dead: bool
-    ) -> TimedPath:
+    def make(self, now_ms: int, path_id: str, line_s_m: float, *, from_reference: bool, radio_dead: bool) -> TimedPath:
         """Plan to stand before ``line_s_m``, behind what is ahead.
 
         From where the present plan says that the vehicle is, or from where it is. Without radio contact

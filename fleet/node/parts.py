@@ -1,0 +1,57 @@
+"""What a node is made of, and what it counts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from fleet.node.judge import ZoneJudge
+from fleet.node.lanes import Lanes
+from fleet.node.plan_book import PlanBook
+from fleet.node.planning import ZonePlanner
+from fleet.node.road import Road
+from fleet.node.stopwatch import Stopwatch
+from fleet.node.surroundings import Surroundings
+from fleet.protocol.codec import Codec
+from fleet.protocol.core import Core
+from hardware.base import VehicleInterface
+from hardware.vehicle import Vehicle
+from planners.interface import JointPlanner
+
+Noter = Callable[[int, str, Mapping[str, object]], None]
+
+
+@dataclass(frozen=True, slots=True)
+class NodeParts:
+    """What a node is made of; the caller builds them, so that simulation and hardware differ only here."""
+
+    name: str
+    vehicle: Vehicle
+    hardware: VehicleInterface
+    road: Road
+    core: Core
+    judge: ZoneJudge
+    zone_planner: ZonePlanner
+    planner: JointPlanner
+    book: PlanBook
+    lanes: Lanes
+    around: Surroundings
+    note: Noter
+    codec: Codec
+    session: int
+    """Of the fleet: messages of another session are not for us."""
+    watch: Stopwatch
+    period_s: float
+
+
+@dataclass(slots=True)
+class Counters:
+    """What a run reports of this node."""
+
+    fallbacks: int = 0
+    breaches: int = 0
+    aborts: int = 0
+    kernel_overrides: int = 0
+    no_contingency: int = 0
+    worst_lateral_m: float = 0.0
+    worst_longitudinal_m: float = 0.0
