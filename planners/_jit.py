@@ -12,6 +12,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numba
+
 _ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -34,9 +36,9 @@ def cache_dir() -> Path:
     return Path(base) / "accord" / "kernels" / digest.hexdigest()[:16]
 
 
-os.environ.setdefault("NUMBA_CACHE_DIR", str(cache_dir()))
-
-import numba  # noqa: E402 - the cache folder must be set first
+if not os.environ.get("NUMBA_CACHE_DIR"):
+    # Not by the environment: numba has read that already where a kernel file imported it first.
+    numba.config.CACHE_DIR = str(cache_dir())
 
 
 def kernel(signature: Any = None) -> Callable[[Callable[..., Any]], Any]:
