@@ -449,7 +449,7 @@ class Node:
     # --- watching itself
 
     def _watch(self, now_ms: int) -> None:
-        """Measure the tracking error of committed plans and note a breach of the budget once."""
+        """Count overrides, and note a breach of the error budget of a committed plan once."""
         status, counters = self.kernel.status, self.counters
         if status.braking_for:
             counters.kernel_overrides += 1
@@ -457,8 +457,6 @@ class Node:
             counters.no_contingency += 1
         if self._committed is None:
             return
-        counters.worst_lateral_m = max(counters.worst_lateral_m, abs(status.lateral_m))
-        counters.worst_longitudinal_m = max(counters.worst_longitudinal_m, abs(status.longitudinal_error_m))
         budget = self.body.budget
         beyond = abs(status.longitudinal_error_m) > budget.longitudinal_m or abs(status.lateral_m) > budget.lateral_m
         if beyond and not self._breached:

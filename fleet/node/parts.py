@@ -53,5 +53,3 @@ class Counters:
     aborts: int = 0
     kernel_overrides: int = 0
     no_contingency: int = 0
-    worst_lateral_m: float = 0.0
-    worst_longitudinal_m: float = 0.0
