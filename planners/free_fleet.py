@@ -12,6 +12,7 @@ import numpy.typing as npt
 from fleet.errors import invariant
 from planners import _free_search
 from planners._free_maps import contacts, distance_field, gap_to_obstacles, sampled, way_around
+from planners._reeds_shepp import reeds_shepp
 from planners.free_space import Disc, Floats, FreeSpaceProblem, FreeVehicle, Pose, Unsolved
 
 Ints = npt.NDArray[np.int64]
@@ -26,9 +27,25 @@ _CELL_M = 0.5
 _CELL_YAW_BINS = 36
 _BOUND = 1.02
 _POLISH = 150
-_NODES_FIRST = 4_000
-_NODES = 60_000
 _CORNERS = ((1, 1), (1, -1), (-1, -1), (-1, 1))
+
+
+@dataclass(frozen=True, slots=True)
+class Effort:
+    """How hard one search tries: ``weight`` of the estimate (1 is exact, more is greedier), nodes to create at
+    most, length of its arcs and size of its cells as shares of the usual, and whether the estimate knows the way
+    around obstacles (which costs a map per goal)."""
+
+    weight: float
+    nodes_max: int
+    fineness: float = 1.0
+    around: bool = False
+
+
+QUICK = Effort(1.5, 4_000)
+CAREFUL = Effort(1.1, 4_000)
+EFFORTS = (QUICK, Effort(2.0, 15_000, around=True), Effort(2.5, 40_000, fineness=0.5, around=True))
+"""Tried in turn until one finds a path: most searches end in the first after a few dozen nodes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,30 +88,35 @@ class Fleet:
         self.field = np.empty(shape)
         distance_field(self.capsules, self.border, self.field_cell, self.field)
         self._around: dict[int, Floats] = {}
-        self._work = _Workspace(_NODES)
+        self._work = _Workspace(max(effort.nodes_max for effort in EFFORTS))
 
     def body(self, vehicle: int) -> Floats:
         body: Floats = self.bodies[vehicle]
         return body
 
-    def search(self, vehicle: int, others: Sequence[Route]) -> Route | Blocked:
-        """The earliest path of ``vehicle`` that keeps clear of ``others``."""
-        answer = self._search(vehicle, others, _NODES_FIRST, np.empty((0, 0)))
-        if isinstance(answer, Blocked) and answer.outcome == _free_search.BUDGET:
-            answer = self._search(vehicle, others, _NODES, self._way_around(vehicle))
+    def search(self, vehicle: int, others: Sequence[Route], efforts: Sequence[Effort] = EFFORTS) -> Route | Blocked:
+        """A path of ``vehicle`` that keeps clear of ``others``, by the first of ``efforts`` that finds one."""
+        answer: Route | Blocked = Blocked(_free_search.EXHAUSTED, np.zeros(len(others), dtype=np.int64))
+        for effort in efforts:
+            answer = self._search(vehicle, others, effort)
+            if isinstance(answer, Route) or answer.outcome == _free_search.GOAL_TAKEN:
+                break
         return answer
 
-    def _search(self, vehicle: int, others: Sequence[Route], nodes_max: int, around: Floats) -> Route | Blocked:
+    def _search(self, vehicle: int, others: Sequence[Route], effort: Effort) -> Route | Blocked:
         self.searches += 1
         owner, work = self.problem.vehicles[vehicle], self._work
-        duration = max(1, round(_ARC_RADII * owner.turn_radius_m / (owner.speed_mps * self.step_s)))
+        arc_m = effort.fineness * _ARC_RADII * owner.turn_radius_m
+        duration = max(1, round(arc_m / (owner.speed_mps * self.step_s)))
+        around = self._way_around(vehicle) if effort.around else np.empty((0, 0))
         samples, offsets = _joined(others)
         bodies = self.bodies[[route.vehicle for route in others]]
         last_s = max((route.arrival_s for route in others), default=0.0)
         reach_s = float(self.border[2] - self.border[0] + self.border[3] - self.border[1]) / owner.speed_mps
         settings = np.array(
             [
-                self.step_s, self.problem.gap_m, self.problem.clearance_m, _CELL_M, math.tau / _CELL_YAW_BINS, 1.0,
+                self.step_s, self.problem.gap_m, self.problem.clearance_m, effort.fineness * _CELL_M,
+                effort.fineness * math.tau / _CELL_YAW_BINS, effort.weight,
                 _BOUND, self.field_cell, last_s + 3.0 * reach_s,
             ]
         )  # fmt: skip
@@ -102,7 +124,8 @@ class Fleet:
         work.stamp += 1
         outcome, count, _ = _free_search.search(
             self.starts[vehicle], self.goals[vehicle], self.bodies[vehicle], _primitives(owner), duration,
-            self.capsules, self.border, self.field, around, samples, offsets, bodies, settings, nodes_max, _POLISH,
+            self.capsules, self.border, self.field, around, samples, offsets, bodies, settings, effort.nodes_max,
+            _POLISH,
             work.poses, work.links, work.heap_keys, work.heap_ids, work.table, work.stamp, hits, work.scratch,
             work.segments,
         )  # fmt: skip
@@ -114,6 +137,15 @@ class Fleet:
         count = sampled(self.starts[vehicle], segments, self.step_s, self.bodies[vehicle], self._work.scratch)
         invariant(count > 0, "a path is longer than its samples may be")
         return Route(vehicle, segments, self._work.scratch[:count].copy(), float(segments[:, 0].sum()))
+
+    def shortest_s(self, vehicle: int) -> float:
+        """Time of the shortest path without any obstacle."""
+        (x, y, yaw), goal = self.starts[vehicle], self.goals[vehicle]
+        c, s, k = math.cos(yaw), math.sin(yaw), float(self.bodies[vehicle, 1])
+        dx, dy = goal[0] - x, goal[1] - y
+        bend, length = np.empty(5), np.empty(5)
+        radii = reeds_shepp((dx * c + dy * s) * k, (dy * c - dx * s) * k, goal[2] - yaw, bend, length)
+        return float(radii / k / self.bodies[vehicle, 0])
 
     def contacts(self, route: Route, others: Sequence[Route]) -> Ints:
         """Per other the first sample interval in which it meets ``route``, -1 for never."""
