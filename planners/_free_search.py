@@ -42,7 +42,7 @@ accepted ratio to the best bound, cell of the distance field, latest time."""
 _READ1 = types.Array(float64, 1, "C", readonly=True)
 _READ2 = types.Array(float64, 2, "C", readonly=True)
 _READI = types.Array(int64, 1, "C", readonly=True)
-_DONE = 1e-9
+_DONE = 1e-8
 
 
 @kernel()

@@ -86,24 +86,17 @@ class FreePath:
         return math.fsum(duration for duration, _, _ in self.segments)
 
     def states(self, step_s: float) -> Floats:
-        """Rows (t_s, x_m, y_m, yaw_rad in (-pi, pi]) every ``step_s``, at every change of segment and at the end."""
+        """Rows (t_s, x_m, y_m, yaw_rad in (-pi, pi]) at every end of a segment and at most ``step_s`` apart."""
         rows = [(0.0, *self.start)]
-        x, y, yaw = self.start
-        begin = 0.0
+        pose, begin = self.start, 0.0
         for duration, kappa, speed in self.segments:
-            inner = np.arange(math.floor(begin / step_s) + 1, math.ceil((begin + duration) / step_s)) * step_s
-            after = inner[(inner > begin + _SAME_S) & (inner < begin + duration - _SAME_S)] - begin
-            rows += [(begin + d, *_moved((x, y, yaw), speed * d, kappa)) for d in (float(v) for v in after)]
-            x, y, yaw = _moved((x, y, yaw), speed * duration, kappa)
-            begin += duration
-            rows.append((begin, x, y, yaw))
+            parts = max(1, math.ceil(duration / step_s - 1e-9))
+            times = [duration * part / parts for part in range(1, parts + 1)]
+            rows += [(begin + d, *_moved(pose, speed * d, kappa)) for d in times]
+            pose, begin = rows[-1][1:], begin + duration
         out = np.array(rows)
         out[:, 3] = -((-out[:, 3] + math.pi) % math.tau - math.pi)
         return out
-
-
-_SAME_S = 1e-3
-"""Regular states nearer than this to a change of segment are left out: two states apart by rounding mean nothing."""
 
 
 def _moved(pose: Pose, s: float, kappa: float) -> Pose:

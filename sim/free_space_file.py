@@ -6,7 +6,6 @@ obstacle radius are those of the published benchmark. One time unit of the bench
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 
 import msgspec
@@ -26,6 +25,9 @@ _TURN_SLACK = 1.0003
 _BORDER_SLACK_M = 0.002
 """The files round pi to 3.14, which puts the corner of a body at the border 1.6 mm beyond it."""
 
+PUBLISHED_OVERHANG_M = min(FRONT_M, REAR_M, 0.5 * WIDTH_M)
+"""The published rule keeps only the reference point on the map. A body that stays within this of the map does that."""
+
 
 class _Agent(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     name: str
@@ -43,8 +45,13 @@ class _Instance(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     agents: list[_Agent] | None = None
 
 
-def load_instance(path: Path) -> FreeSpaceProblem:
+def load_instance(
+    path: Path, *, obstacle_radius_m: float = OBSTACLE_RADIUS_M, clockwise: bool = False
+) -> FreeSpaceProblem:
     """Read a published instance.
+
+    ``clockwise`` reads yaw as the published planner's own code counts it, clockwise from x; the problem has it
+    counter-clockwise either way.
 
     Raises
     ------
@@ -52,17 +59,21 @@ def load_instance(path: Path) -> FreeSpaceProblem:
         The file cannot be read, or is no instance; one line with file, line, key and value.
     """
     instance = load_yaml(path, _Instance)
+    if not instance.agents:
+        raise ConfigError(f"{path}: agents: none; an instance has at least one")
     width_m, height_m = instance.map.dimensions
     if not (width_m > 0.0 and height_m > 0.0):
         raise ConfigError(f"{path}: map.dimensions: {width_m:g} x {height_m:g} m; both must be positive")
+    sense = -1.0 if clockwise else 1.0
     vehicles = tuple(
         FreeVehicle(
-            agent.name, agent.start, agent.goal, FRONT_M, REAR_M, WIDTH_M, TURN_RADIUS_M * _TURN_SLACK, STEP_M
+            agent.name, (*agent.start[:2], sense * agent.start[2]), (*agent.goal[:2], sense * agent.goal[2]),
+            FRONT_M, REAR_M, WIDTH_M, TURN_RADIUS_M * _TURN_SLACK, STEP_M,
         )
-        for agent in instance.agents or []
-    )
+        for agent in instance.agents
+    )  # fmt: skip
     # Maps without obstacles are published with one centre at (-1, -1).
-    discs = tuple(Disc(x, y, OBSTACLE_RADIUS_M) for x, y in instance.map.obstacles or [] if x >= 0.0 or y >= 0.0)
+    discs = tuple(Disc(x, y, obstacle_radius_m) for x, y in instance.map.obstacles or [] if x >= 0.0 or y >= 0.0)
     slack = _BORDER_SLACK_M
     return FreeSpaceProblem(vehicles, discs, (-slack, -slack, width_m + slack, height_m + slack))
 
@@ -71,6 +82,3 @@ def published_cost(time_s: float) -> float:
     """A time in the unit of the published flowtime and makespan: metres driven, a waited time unit counting one step."""
     return time_s * STEP_M
 
-
-def finite(value: float) -> bool:
-    return math.isfinite(value)
