@@ -120,11 +120,9 @@ def arc_is_free(x, y, yaw, s, kappa, body, capsules, border, clearance, field, c
     half_step = 0.5 * abs(ds)
     for part in range(parts):
         x0, y0, yaw0 = moved(x, y, yaw, part * ds, kappa)
-        xm, ym, yawm = moved(x0, y0, yaw0, 0.5 * ds, kappa)
+        xm, ym, _ = moved(x0, y0, yaw0, 0.5 * ds, kappa)
         reach = body[REACH] + half_step
-        if (
-            xm - reach < border[0] or xm + reach > border[2] or ym - reach < border[1] or ym + reach > border[3]
-        ):
+        if xm - reach < border[0] or xm + reach > border[2] or ym - reach < border[1] or ym + reach > border[3]:
             x1, y1, yaw1 = moved(x0, y0, yaw0, ds, kappa)
             if not _inside(x0, y0, yaw0, body, border, stray) or not _inside(x1, y1, yaw1, body, border, stray):
                 return False
@@ -203,7 +201,8 @@ def interval_is_clear(a0, a1, b0, b1, half_la, half_wa, half_lb, half_wb, margin
 def first_contact(own, top, count, at, body, samples, offsets, bodies, step, margin):
     """First of ``count`` intervals, from sample ``at`` of the clock, in which own samples meet another body.
 
-    Own samples are 0 to ``top``; the body stands at the last. Returns (interval, other), or (-1, -1). ``samples`` holds all others, ``offsets`` where each begins.
+    Own samples are 0 to ``top``; the body stands at the last. ``samples`` holds all others, ``offsets`` where
+    each begins. Returns (interval, other), or (-1, -1).
     Bodies far apart are skipped for as long as they cannot cover the distance between them.
     """
     best, who = count, -1

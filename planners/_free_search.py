@@ -245,7 +245,7 @@ def search(  # noqa: PLR0913, PLR0917 - a kernel takes arrays
     -------
     (outcome, segments, nodes)
     """
-    step, speed = settings[STEP], body[SPEED]
+    step = settings[STEP]
     others = offsets.shape[0] - 1
     hits[:] = 0
     bend, length = np.zeros(5), np.zeros(5)
@@ -273,7 +273,7 @@ def search(  # noqa: PLR0913, PLR0917 - a kernel takes arrays
         x, y, yaw, at = poses[node, 0], poses[node, 1], poses[node, 2], links[node, 2]
         h = _to_go(x, y, yaw, goal, body, around, border, settings[FIELD_CELL], bend, length, True)
         arrival = at * step + h
-        if arrival < best_time - _DONE and arrival >= earliest:
+        if arrival < best_time - _DONE and earliest <= arrival <= settings[TIME_MAX]:
             count = _shot_is_free(
                 poses[node], at, bend, length, body, capsules, border, field, samples, offsets, bodies, settings,
                 hits, parts, scratch,

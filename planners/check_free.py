@@ -92,7 +92,10 @@ def _motion_faults(track: Track, step_s_max: float) -> list[str]:
     for bad, text in (
         (np.abs(across) > _SAME, "moves sideways"),
         (speed > track.speed_mps_max * (1.0 + _SAME), f"is faster than {track.speed_mps_max:g} m/s"),
-        (np.abs(turn) > np.abs(along) * kappa_max * (1.0 + _SAME) + 1e-9, f"turns tighter than {track.turn_radius_m_min:g} m"),
+        (
+            np.abs(turn) > np.abs(along) * kappa_max * (1.0 + _SAME) + 1e-9,
+            f"turns tighter than {track.turn_radius_m_min:g} m",
+        ),
     ):
         if bad.any():
             faults.append(f"{name}: {text} at t = {rows[int(np.argmax(bad)), 0]:.2f} s")
@@ -185,7 +188,9 @@ def _obstacle_faults(fleet: _Fleet, shapes: Sequence[tuple[Floats, float, str]])
             if len(near):
                 who = np.full(len(near), n)
 
-                def gap(index: Ints, at: Floats, who: Ints = who, shape: Floats = shape, radius: float = radius) -> Floats:
+                def gap(
+                    index: Ints, at: Floats, who: Ints = who, shape: Floats = shape, radius: float = radius
+                ) -> Floats:
                     outline = fleet.outlines(who[index], at)
                     return _gaps(outline, np.broadcast_to(shape, (len(at), *shape.shape))) - radius
 

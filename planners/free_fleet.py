@@ -13,7 +13,7 @@ from fleet.errors import invariant
 from planners import _free_search
 from planners._free_maps import contacts, distance_field, gap_to_obstacles, sampled, way_around
 from planners._reeds_shepp import reeds_shepp
-from planners.free_space import Disc, Floats, FreeSpaceProblem, FreeVehicle, Pose, Unsolved
+from planners.free_space import Disc, Floats, FreeSpaceProblem, FreeVehicle, Unsolved
 
 Ints = npt.NDArray[np.int64]
 
@@ -27,6 +27,10 @@ _CELL_M = 0.5
 _CELL_YAW_BINS = 36
 _BOUND = 1.02
 _POLISH = 150
+_NODES_LEAST = 100
+"""What a search counts at least: setting it up costs that much."""
+_SAMPLES, _SAMPLES_MAX = 5_000, 400_000
+"""Room for the samples of one path: enough for four times the way across the site, within 16 MB."""
 _CORNERS = ((1, 1), (1, -1), (-1, -1), (-1, 1))
 
 
@@ -80,6 +84,8 @@ class Fleet:
         self.capsules = _capsules(problem)
         self.border = np.array(problem.border_m, dtype=np.float64)
         self.searches = 0
+        self.nodes = 0
+        """Searches made and nodes created so far."""
         speed = max((vehicle.speed_mps for vehicle in problem.vehicles), default=1.0)
         self.step_s = _STEP_M / speed
         low, high = self.border[:2], self.border[2:]
@@ -88,7 +94,9 @@ class Fleet:
         self.field = np.empty(shape)
         distance_field(self.capsules, self.border, self.field_cell, self.field)
         self._around: dict[int, Floats] = {}
-        self._work = _Workspace(max(effort.nodes_max for effort in EFFORTS))
+        slowest = min((vehicle.speed_mps for vehicle in problem.vehicles), default=1.0)
+        rows = math.ceil(4.0 * float((high - low).sum()) / slowest / self.step_s)
+        self._work = _Workspace(max(effort.nodes_max for effort in EFFORTS), min(_SAMPLES_MAX, max(_SAMPLES, rows)))
 
     def body(self, vehicle: int) -> Floats:
         body: Floats = self.bodies[vehicle]
@@ -112,23 +120,25 @@ class Fleet:
         samples, offsets = _joined(others)
         bodies = self.bodies[[route.vehicle for route in others]]
         last_s = max((route.arrival_s for route in others), default=0.0)
+        limit_s = (len(work.scratch) - 2) * self.step_s
         reach_s = float(self.border[2] - self.border[0] + self.border[3] - self.border[1]) / owner.speed_mps
         settings = np.array(
             [
                 self.step_s, self.problem.gap_m, self.problem.clearance_m, effort.fineness * _CELL_M,
                 effort.fineness * math.tau / _CELL_YAW_BINS, effort.weight,
-                _BOUND, self.field_cell, last_s + 3.0 * reach_s,
+                _BOUND, self.field_cell, min(last_s + 3.0 * reach_s, limit_s),
             ]
         )  # fmt: skip
         hits = np.zeros(len(others), dtype=np.int64)
         work.stamp += 1
-        outcome, count, _ = _free_search.search(
+        outcome, count, nodes = _free_search.search(
             self.starts[vehicle], self.goals[vehicle], self.bodies[vehicle], _primitives(owner), duration,
             self.capsules, self.border, self.field, around, samples, offsets, bodies, settings, effort.nodes_max,
             _POLISH,
             work.poses, work.links, work.heap_keys, work.heap_ids, work.table, work.stamp, hits, work.scratch,
             work.segments,
         )  # fmt: skip
+        self.nodes += max(int(nodes), _NODES_LEAST)
         if outcome != _free_search.FOUND or count < 0:
             return Blocked(int(outcome), hits)
         return self.route(vehicle, work.segments[:count].copy())
@@ -160,33 +170,33 @@ class Fleet:
     def misplaced(self) -> list[Unsolved]:
         """Vehicles whose start or goal cannot be: outside, in an obstacle, or on that of another vehicle."""
         out: list[Unsolved] = []
-        for n, vehicle in enumerate(self.problem.vehicles):
-            for what, poses in (("start", self.starts), ("goal", self.goals)):
-                reason = self._misplaced(n, what, poses)
-                if reason:
-                    out.append(Unsolved(vehicle.name, reason))
+        for what, poses in (("start", self.starts), ("goal", self.goals)):
+            stands = [Route(m, np.empty((0, 3)), self._standing(m, poses), 0.0) for m in range(self.count)]
+            for n, vehicle in enumerate(self.problem.vehicles):
+                reason = self._off_site(n, poses[n]) or self._on_another(stands[n], stands, what)
+                if reason and all(one.vehicle != vehicle.name for one in out):
+                    x, y, yaw = poses[n]
+                    out.append(Unsolved(vehicle.name, f"{what} ({x:g}, {y:g}, {yaw:g}) {reason}"))
         return out
 
-    def _misplaced(self, n: int, what: str, poses: Floats) -> str | None:
-        x, y, _ = poses[n]
-        corners = _outline(self.bodies[n], poses[n])
+    def _off_site(self, n: int, pose: Floats) -> str | None:
+        corners = _outline(self.bodies[n], pose)
         x0, y0, x1, y1 = self.border
         beyond = max(float((self.border[:2] - corners).max()), float((corners - self.border[2:]).max()))
-        where = f"{what} ({x:g}, {y:g}, {poses[n, 2]:g})"
         if beyond > 0.0:
-            return f"{where} is outside the site: {beyond:.3f} m beyond [{x0:g}, {x1:g}] x [{y0:g}, {y1:g}]"
+            return f"is outside the site: {beyond:.3f} m beyond [{x0:g}, {x1:g}] x [{y0:g}, {y1:g}]"
         for obstacle in self.problem.obstacles:
-            if not isinstance(obstacle, Disc) and _contains(obstacle.corners_m, (float(x), float(y))):
-                return f"{where} is inside an obstacle"
-        gap = gap_to_obstacles(poses[n], self.bodies[n], self.capsules)
-        if gap < self.problem.clearance_m:
-            how = f"overlaps an obstacle by {-gap:.3f} m" if gap < 0.0 else f"is {gap:.4f} m from an obstacle"
-            return f"{where} {how}; the least gap is {self.problem.clearance_m:g} m"
-        stands = [Route(m, np.empty((0, 3)), self._standing(m, poses), 0.0) for m in range(self.count) if m != n]
-        met = np.flatnonzero(self.contacts(Route(n, np.empty((0, 3)), self._standing(n, poses), 0.0), stands) >= 0)
-        if len(met):
-            return f"{where} overlaps the {what} of {self.problem.vehicles[stands[int(met[0])].vehicle].name}"
-        return None
+            if not isinstance(obstacle, Disc) and _contains(obstacle.corners_m, (float(pose[0]), float(pose[1]))):
+                return "is inside an obstacle"
+        gap = gap_to_obstacles(pose, self.bodies[n], self.capsules)
+        if gap >= self.problem.clearance_m:
+            return None
+        how = f"overlaps an obstacle by {-gap:.3f} m" if gap < 0.0 else f"is {gap:.4f} m from an obstacle"
+        return f"{how}; the least gap is {self.problem.clearance_m:g} m"
+
+    def _on_another(self, own: Route, stands: Sequence[Route], what: str) -> str | None:
+        met = [int(m) for m in np.flatnonzero(self.contacts(own, stands) >= 0) if m != own.vehicle]
+        return f"overlaps the {what} of {self.problem.vehicles[met[0]].name}" if met else None
 
     def _standing(self, vehicle: int, poses: Floats) -> Floats:
         out = np.empty((2, 5))
@@ -209,14 +219,14 @@ class Fleet:
 class _Workspace:
     """What searches write into, kept between them."""
 
-    def __init__(self, nodes: int) -> None:
+    def __init__(self, nodes: int, samples: int) -> None:
         self.poses = np.empty((nodes, 3))
         self.links = np.empty((nodes, 3), dtype=np.int64)
         self.heap_keys = np.empty(nodes + 1)
         self.heap_ids = np.empty(nodes + 1, dtype=np.int64)
         self.table = np.zeros((1 << math.ceil(math.log2(2 * nodes)), 2), dtype=np.int64)
         self.stamp = 0
-        self.scratch = np.empty((20_000, 5))
+        self.scratch = np.empty((samples, 5))
         self.segments = np.empty((5_000, 3))
 
 

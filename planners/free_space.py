@@ -69,7 +69,7 @@ class FreeSpaceProblem:
     gap_m: float = 0.02
     """Kept between vehicles at all times."""
     clearance_m: float = 0.01
-    """Kept to obstacles at all times, except as far as a start or goal pose is nearer."""
+    """Kept to obstacles at all times; a start or goal that is nearer is refused."""
 
 
 @dataclass(frozen=True, slots=True)

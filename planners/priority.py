@@ -7,7 +7,7 @@
    before the vehicle that was most in its way, and planning goes on from there.
 3. Every vehicle that is later than alone is planned once more around all others, and the better path kept.
 
-Budgets count searches, never time: the same problem gives the same plan on every machine.
+Budgets count the nodes of all searches, never time: the same problem gives the same plan on every machine.
 """
 
 from __future__ import annotations
@@ -18,6 +18,10 @@ from dataclasses import dataclass
 from planners.free_fleet import CAREFUL, Blocked, Fleet, Route
 from planners.free_space import FreePath, FreeSpacePlan, Progress, Unsolved
 
+_NODES, _NODES_EACH = 2_000_000, 40_000
+"""Nodes of all searches together: for the problem, and for each vehicle. About 5 us each."""
+_ORDER_SHARE = 0.5
+"""Share of them for the search over orders; the rest is for the repair."""
 _LATE_SHARE = 0.01
 """A path is worth another search if it is this much longer than the vehicle's shortest."""
 
@@ -72,12 +76,12 @@ def _by_order(fleet: Fleet, root: _Node, progress: Progress) -> list[Route] | No
     """Depth-first search over partial orders; None if there is no answer within the budget."""
     stack = [root]
     most = max(1, len(root.conflicts))
-    last = fleet.searches + 40 + 12 * fleet.count
+    last = _ORDER_SHARE * (_NODES + _NODES_EACH * fleet.count)
     while stack:
         node = stack.pop()
         if not node.conflicts:
             return list(node.routes)
-        if fleet.searches > last:
+        if fleet.nodes > last:
             return None
         progress("conflicts", max(0, most - len(node.conflicts)), most)
         a, b = min(node.conflicts, key=lambda pair: (node.conflicts[pair], pair))
@@ -136,7 +140,7 @@ def _one_by_one(fleet: Fleet, alone: Sequence[Route], progress: Progress) -> lis
     order = sorted(range(fleet.count), key=lambda v: (-alone[v].arrival_s, v))
     moved_up = [0] * fleet.count
     done: list[Route] = []
-    last = fleet.searches + 100 + 12 * fleet.count
+    last = _NODES + _NODES_EACH * fleet.count
     while len(done) < len(order):
         progress("repair", len(done), fleet.count)
         vehicle = order[len(done)]
@@ -145,7 +149,7 @@ def _one_by_one(fleet: Fleet, alone: Sequence[Route], progress: Progress) -> lis
             done.append(answer)
             continue
         blocker = int(answer.hits.argmax()) if len(answer.hits) and answer.hits.max() else len(done) - 1
-        if fleet.searches > last or not done:
+        if fleet.nodes > last:
             name, other = fleet.problem.vehicles[vehicle].name, fleet.problem.vehicles[done[blocker].vehicle].name
             return Unsolved(name, f"no path found in {fleet.searches} searches; most in its way was {other}")
         moved_up[vehicle] += 1
@@ -159,7 +163,9 @@ def _one_by_one(fleet: Fleet, alone: Sequence[Route], progress: Progress) -> lis
 def _improved(fleet: Fleet, routes: list[Route], progress: Progress) -> list[Route]:
     """One careful search per vehicle that is later than its shortest way takes, the latest first."""
     late = [(route.arrival_s - fleet.shortest_s(route.vehicle), route.vehicle) for route in routes]
-    chosen = [v for delay, v in sorted(late, key=lambda one: (-one[0], one[1])) if delay > _LATE_SHARE * routes[v].arrival_s]
+    chosen = [
+        v for delay, v in sorted(late, key=lambda one: (-one[0], one[1])) if delay > _LATE_SHARE * routes[v].arrival_s
+    ]
     for number, vehicle in enumerate(chosen):
         progress("improvement", number, len(chosen))
         answer = fleet.search(vehicle, [route for route in routes if route.vehicle != vehicle], (CAREFUL,))

@@ -21,7 +21,7 @@ STEP_M = 3.0 * 0.706
 OBSTACLE_RADIUS_M = 0.8
 
 _TURN_SLACK = 1.0003
-"""Paths are planned with a radius this much larger: curvature computed from chords of 0.1 time units keeps the limit."""
+"""Paths are planned with a radius this much larger, so that curvature computed from chords keeps the limit."""
 _BORDER_SLACK_M = 0.002
 """The files round pi to 3.14, which puts the corner of a body at the border 1.6 mm beyond it."""
 
@@ -79,6 +79,5 @@ def load_instance(
 
 
 def published_cost(time_s: float) -> float:
-    """A time in the unit of the published flowtime and makespan: metres driven, a waited time unit counting one step."""
+    """A time in the unit of the published flowtime and makespan: metres driven; a waited time unit counts one step."""
     return time_s * STEP_M
-

@@ -95,7 +95,13 @@ def _draw_vehicle(axes: Any, vehicle: FreeVehicle, path: FreePath | None, colour
             row = states[int(np.searchsorted(states[:, 0], t))]
             body((row[1], row[2], row[3]), facecolor=colour, alpha=0.16, edgecolor="none", zorder=2)
     body(vehicle.goal, facecolor=colour, edgecolor=_EDGE, linewidth=0.6, alpha=0.9 if path else 0.25, zorder=4)
-    body(vehicle.start, facecolor="white", edgecolor="#d11a2a" if stuck else colour, linewidth=2.2 if stuck else 1.4, zorder=5)
+    body(
+        vehicle.start,
+        facecolor="white",
+        edgecolor="#d11a2a" if stuck else colour,
+        linewidth=2.2 if stuck else 1.4,
+        zorder=5,
+    )
     axes.text(
         *_centre(vehicle, vehicle.start), vehicle.name.removeprefix("agent"), ha="center", va="center",
         color=_TEXT, fontsize=6.5, zorder=6,
@@ -106,7 +112,9 @@ def _outline(vehicle: FreeVehicle, pose: Pose) -> Floats:
     """Corners of the footprint; the chamfered end is the front."""
     half, front, rear = 0.5 * vehicle.width_m, vehicle.front_m, vehicle.rear_m
     nose = front - 0.2 * (front + rear)
-    local = np.array([[front, 0.5 * half], [front, -0.5 * half], [nose, -half], [-rear, -half], [-rear, half], [nose, half]])
+    local = np.array(
+        [[front, 0.5 * half], [front, -0.5 * half], [nose, -half], [-rear, -half], [-rear, half], [nose, half]]
+    )
     c, s = math.cos(pose[2]), math.sin(pose[2])
     out: Floats = local @ np.array([[c, s], [-s, c]]) + np.array(pose[:2])
     return out

@@ -67,9 +67,7 @@ def _row(key: tuple[str, int, int], answers: list[Answer]) -> Row:
     seconds = [answer.planning_s for answer in solved] or [float("nan")]
     costs = [published_cost(answer.plan.flowtime_s) for answer in solved] or [float("nan")]
     misplaced = sum(bool(answer.plan.unsolved) and answer.plan.searches == 0 for answer in answers)
-    return Row(
-        *key, len(answers), misplaced, len(solved), median(seconds), max(seconds), sum(costs) / len(costs)
-    )
+    return Row(*key, len(answers), misplaced, len(solved), median(seconds), max(seconds), sum(costs) / len(costs))
 
 
 def as_markdown(rows: list[Row]) -> str:

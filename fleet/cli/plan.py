@@ -43,9 +43,10 @@ def command(
 
         draw_plan(answer, picture, title=instance.stem)
     if answer.solved:
+        flowtime, makespan = published_cost(answer.plan.flowtime_s), published_cost(answer.plan.makespan_s)
+        count = len(problem.vehicles)
         click.echo(
-            f"{out}: {len(problem.vehicles)} vehicles in {answer.planning_s:.3f} s,"
-            f" flowtime {published_cost(answer.plan.flowtime_s):.1f}, makespan {published_cost(answer.plan.makespan_s):.1f}"
+            f"{out}: {count} vehicles in {answer.planning_s:.3f} s, flowtime {flowtime:.1f}, makespan {makespan:.1f}"
         )
         return 0
     click.echo(f"{out}: not solved")
