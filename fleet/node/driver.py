@@ -172,8 +172,11 @@ class Node:
         return LOOK_MS if busy else 3 * LOOK_MS
 
     def _agree_ms(self) -> int:
-        """Those with nothing to agree on for now (followers, and who has cleared the zone) take turns half as often."""
-        return AGREE_MS if self._committed is not None or self._wanted else 2 * AGREE_MS
+        """Those who want nothing for now (followers, and who has its plan) take turns half as often.
+
+        They answer what they are asked at once all the same.
+        """
+        return AGREE_MS if self._wanted else 2 * AGREE_MS
 
     # --- sensing
 

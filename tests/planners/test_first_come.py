@@ -214,7 +214,9 @@ def test_malformed_requests_raise() -> None:
 @given(st.floats(0.0, 119.0), st.floats(0.0, 13.8))
 def test_an_approach_stands_at_the_line_if_it_can(s_m: float, v_mps: float) -> None:
     zone_map, tables = cross()
-    plan = FirstCome(zone_map, tables).approach(body("a"), "we", (s_m, v_mps, 0.0), now_ms=700, stop_s_m=LINE_M, leader=None)
+    plan = FirstCome(zone_map, tables).approach(
+        body("a"), "we", (s_m, v_mps, 0.0), now_ms=700, stop_s_m=LINE_M, leader=None
+    )
     assert plan.t0_ms == 700 and plan.s0_mm == round(s_m * 1e3)
     arrays = plan.arrays()
     assert arrays.v_mps[-1] < 0.005
@@ -244,7 +246,9 @@ def test_an_approach_keeps_behind_its_leader_and_creeps_no_millimetres() -> None
 
 def test_too_late_to_stop_brakes_as_hard_as_it_may() -> None:
     zone_map, tables = cross()
-    plan = FirstCome(zone_map, tables).approach(body("a"), "we", (112.0, 13.0, 0.0), now_ms=0, stop_s_m=LINE_M, leader=None)
+    plan = FirstCome(zone_map, tables).approach(
+        body("a"), "we", (112.0, 13.0, 0.0), now_ms=0, stop_s_m=LINE_M, leader=None
+    )
     arrays = plan.arrays()
     assert min(a for _, a in plan.segments) == pytest.approx(-4500, abs=5)
     assert arrays.s_m[-1] - 112.0 == pytest.approx(13.0**2 / 9.0 + 0.5 * 0.379 * 13.0, abs=0.3)
