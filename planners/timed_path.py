@@ -49,10 +49,6 @@ class TimedPath:
     v0_mmps: int
     segments: tuple[tuple[int, int], ...]
 
-    def __hash__(self) -> int:
-        # Plans are keys of many look-ups; one vehicle's plans rarely agree in all of these.
-        return hash((self.vehicle, self.t0_ms, self.s0_mm, len(self.segments), self.segments[-1:]))
-
     @property
     def end_ms(self) -> int:
         return self.t0_ms + sum(dt for dt, _ in self.segments)
