@@ -9,11 +9,13 @@ ZONE_CHARS_MAX = 32
 PATH_CHARS_MAX = 64
 PLAN_BYTES_MAX = 480
 """A TimedPath of 64 segments; refused by the parser beyond."""
-MEMBERS_MAX = 15
-"""15 signatures of 64 bytes fill a certificate's datagram. A larger conflict set cannot be agreed on at
+MEMBERS_MAX = 32
+"""Sets of signatures are known to each other by masks of 32 bits. A larger conflict set cannot be agreed on at
 once: the proposer notes ``members_over_limit`` and waits."""
+CERTIFICATE_VOTES_MAX = 15
+"""So many signatures of 64 bytes fill a datagram. A certificate of more members travels in parts."""
 BATCH_MAX = 12
-ROSTER_MAX = 15
+ROSTER_MAX = 32
 PERCEIVED_MAX = 8
 LIVE_MAX = 4
 """Own tubes pending or held at one time; further proposals that name the vehicle are refused."""
@@ -41,7 +43,10 @@ INTENT_CLEARED_MS = 500
 """A vehicle that has cleared the zone only says where it is."""
 INTENT_GAP_MS_MIN = 50
 """Least spacing of intents that only a changed plan causes."""
-GOSSIP_MS = 100
+GOSSIP_MS = 50
+"""What somebody still lacks is said again at every tick: at 50 % loss, waiting two ticks doubles the tail."""
+REPEATERS_MAX = 8
+"""So many members say a proposal again in one round, in turns."""
 RELAY_AFTER_MS = 250
 """A peer heard for so long should be in every roster; where it is not, its intents are passed on."""
 RELAYS_MAX = 4

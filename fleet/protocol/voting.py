@@ -145,9 +145,12 @@ class Voting:
         if message.sender not in ballot.position:
             return "not_a_member"
         if isinstance(body, Vote):
-            ballot.votes.setdefault(ballot.position[message.sender], message.signature)
+            position = ballot.position[message.sender]
+            ballot.votes.setdefault(position, message.signature)
+            ballot.learn(message.sender, 1 << position)
             self._completed(ballot, now_ms)
         elif isinstance(body, Certificate):
+            ballot.learn(message.sender, sum(1 << position for position, _ in body.votes))
             return self._merge(ballot, body, now_ms)
         elif isinstance(body, Reject):
             if body.counter:
@@ -198,7 +201,8 @@ class Voting:
         if proposal.coordinator == at.me:
             self._turn.succeeded(now_ms)
             if len(proposal.members) > 1:
-                at.outbox.post(ballot.certificate())
+                for part in ballot.parts():
+                    at.outbox.post(part)
         else:
             self._turn.progress(now_ms)
         self._adopt(ballot, now_ms)
@@ -217,8 +221,8 @@ class Voting:
             return
         at.phase = after(at.phase, Event.ADOPTED)
         at.commitment = Commitment(ballot.hash, entry.plan, entry.lease_end_ms, now_ms, ballot.proposal.members)
-        certificate = at.outbox.sign(ballot.certificate())
-        at.outbox.persist(certificate.raw)
+        for part in ballot.parts():
+            at.outbox.persist(at.outbox.sign(part).raw)
         at.outbox.apply(Adopt(ballot.hash, entry.plan, entry.lease_end_ms))
         at.outbox.note("commit", proposal=ballot.hash.hex(), lease_end_ms=entry.lease_end_ms)
         at.announce = True
@@ -246,7 +250,7 @@ class Voting:
         )  # fmt: skip
         if ballot.proposal.coordinator != at.me:
             counter = local.plan if ballot.names(at.me) and at.commitment is None else b""
-            at.outbox.post(Reject(ballot.hash, reasons, objections.missing, counter))
+            ballot.refusal = at.outbox.post(Reject(ballot.hash, reasons, objections.missing, counter))
             at.announce = at.announce or bool(counter)
         self._refused(ballot, at.me, reasons, now_ms)
 
