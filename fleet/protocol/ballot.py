@@ -21,7 +21,7 @@ class Ballot:
 
     __slots__ = (
         "closed", "complete_ms", "deaths", "given_up", "gossip_ms", "hash", "known_to", "message", "own", "position",
-        "proposal", "received_ms", "refusal", "refused_by", "rounds", "votes",
+        "last_word", "proposal", "received_ms", "refused_by", "repeats", "rounds", "votes",
     )  # fmt: skip
 
     def __init__(self, message: Message, proposal: Proposal, now_ms: int) -> None:
@@ -33,12 +33,13 @@ class Ballot:
         self.known_to: dict[str, int] = {}
         """By member, a bit for each signature that it is known to have; 0: it has the proposal at least."""
         self.own = Own.NOTHING
-        self.refusal: Message | None = None
-        """The own refusal, to be said again."""
+        self.last_word: Message | None = None
+        """The own refusal, or the coordinator's abort, to be said again."""
         self.refused_by: dict[str, tuple[str, ...]] = {}
         self.received_ms = now_ms
         self.gossip_ms = now_ms
         self.rounds = 0
+        self.repeats = 0
         self.complete_ms: int | None = None
         self.given_up = False
         """The own tube will never be adopted (or is not any more)."""
@@ -68,11 +69,16 @@ class Ballot:
         return not self.closed and self.complete_ms is None and now_ms <= self.proposal.decide_by_ms
 
     def patient(self, now_ms: int) -> bool:
-        """Whether a refusal may wait for better knowledge: the first half of the time there is."""
-        return 2 * (now_ms - self.proposal.stamp_ms) < self.proposal.decide_by_ms - self.proposal.stamp_ms
+        """Whether a refusal may wait for better knowledge: the first three quarters of the time there is."""
+        return 4 * (now_ms - self.proposal.stamp_ms) < 3 * (self.proposal.decide_by_ms - self.proposal.stamp_ms)
 
     def missing(self) -> tuple[str, ...]:
         return tuple(member for member, index in self.position.items() if index not in self.votes)
+
+    def says_again(self) -> bool:
+        """Whether the last word is still worth repeating: nobody says that it was heard, so a few times must do."""
+        self.repeats += 1
+        return self.repeats <= limits.LAST_WORDS_MAX
 
     def learn(self, member: str, mask: int) -> None:
         """``member`` has shown that it knows these signatures, and therefore the proposal."""

@@ -243,7 +243,8 @@ class Core:
         wants = at.local is None or at.local.wants_commit
         settled = at.phase is not Phase.FALLBACK and not (wants and at.phase in UNCOMMITTED)
         if settled and not any(ballot.undecided(now_ms) for ballot in at.ballots.values()):
-            return limits.INTENT_CLEARED_MS if at.phase is Phase.CLEARED else limits.INTENT_RELAXED_MS
+            calm = at.phase is Phase.CLEARED and at.outage_ms(now_ms) == 0
+            return limits.INTENT_CLEARED_MS if calm else limits.INTENT_RELAXED_MS
         return limits.INTENT_MS
 
     def _say(self, local: Local, now_ms: int) -> None:

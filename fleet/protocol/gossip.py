@@ -24,8 +24,8 @@ def gossip(at: Situation, now_ms: int) -> None:
             continue
         ballot.gossip_ms = now_ms
         ballot.rounds += 1
-        if ballot.refusal is not None:
-            at.outbox.send(ballot.refusal)
+        if ballot.last_word is not None and ballot.says_again():
+            at.outbox.send(ballot.last_word)
         if ballot.closed or ballot.own is Own.REFUSED:
             continue
         _listen(at, ballot)

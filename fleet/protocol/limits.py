@@ -49,11 +49,15 @@ REPEATERS_MAX = 8
 """So many members say a proposal again in one round, in turns."""
 RELAY_AFTER_MS = 250
 """A peer heard for so long should be in every roster; where it is not, its intents are passed on."""
-RELAYS_MAX = 4
+RELAYS_MAX = 8
 """Intents of others passed on in one round of gossip, each by at most two of those who hear them."""
 RANK_MS = 150
 """What each place in the order waits before it proposes in another's stead."""
 JITTER_MS = 50
+OUTAGE_WAIT_MS = 500
+"""On a channel with outages whoever is not the first waits longer, by chance, at most by this."""
+LAST_WORDS_MAX = 10
+"""A refusal or an abort is said so often, once in each round of gossip."""
 BACKOFF_MS = (150, 300, 600, 1000)
 """After the k-th failed attempt in a row; the last repeats."""
 DECIDE_MS_MIN = 200

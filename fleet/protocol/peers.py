@@ -7,6 +7,7 @@ worked out at the next tick.
 from __future__ import annotations
 
 from fleet.protocol import limits
+from fleet.protocol.channel import Channel
 from fleet.protocol.codec import Codec, Opened
 from fleet.protocol.table import Phase
 from fleet.protocol.wire import Intent, with_plan
@@ -37,6 +38,7 @@ class Peers:
         self._changed: dict[str, None] = {}
         self._memo: dict[tuple[int, int], dict[str, Intent]] = {}
         """Answers of :meth:`within` since the last change; a tick asks several times."""
+        self.channel = Channel()
         self.full_until_ms = 0
         """While ahead of the clock, a stranger had to be turned away: nothing may be signed."""
 
@@ -61,6 +63,8 @@ class Peers:
             return "bad_signature"
         if held is not None and intent.stamp_ms < held.stamp_ms:
             return "replayed"
+        if held is not None and held.phase is not Phase.CLEARED:
+            self.channel.waited(intent.stamp_ms - held.stamp_ms, now_ms)
         peer.intent = intent
         peer.opened = opened
         peer.heard_ms = now_ms

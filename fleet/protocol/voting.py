@@ -27,6 +27,7 @@ class Voting:
         """Forget the ballots of a zone that was left; promises stay in the ledger."""
         self._at.ballots.clear()
         self._at.missed.clear()
+        self._at.disowned.clear()
         self._orphans.clear()
         self.certificates.clear()
 
@@ -41,6 +42,8 @@ class Voting:
             return "too_late"
         if age_ms < -2 * at.tuning.eps_ms:
             return "not_fresh"
+        if proposal.stamp_ms <= at.engaged_ms + 2 * at.tuning.eps_ms:
+            return "before_engagement"  # it may have been answered in an engagement, or a life, that is forgotten
         open_now = [ballot for ballot in at.ballots.values() if ballot.undecided(now_ms)]
         theirs = sum(ballot.proposal.coordinator == proposal.coordinator for ballot in open_now)
         if len(at.ballots) >= limits.BALLOTS_MAX or theirs >= limits.BALLOTS_PER_SENDER_MAX:
@@ -49,6 +52,9 @@ class Voting:
         at.ballots[message.digest] = ballot
         if at.me in ballot.position:
             self._turn.progress(now_ms)
+        if message.digest in at.disowned:
+            ballot.own, ballot.closed, ballot.given_up = Own.REFUSED, True, ballot.names(at.me)
+            return ""
         for orphan in [o for o in self._orphans if _subject(o) == message.digest]:
             self._orphans.remove(orphan)
             self._take(orphan, now_ms)
@@ -59,7 +65,9 @@ class Voting:
         """A vote, refusal, certificate or abort."""
         if _subject(message) in self._at.ballots:
             return self._take(message, now_ms)
-        if not isinstance(message.body, Abort):
+        if isinstance(message.body, (Abort, Reject)):
+            self._disown(_subject(message), now_ms)
+        else:
             self._orphans.append(message)
         return ""
 
@@ -102,6 +110,8 @@ class Voting:
     def tick(self, now_ms: int) -> None:
         """Late votes and adoptions, and the end of what was not decided in time."""
         at = self._at
+        for proposal in [p for p, ms in at.disowned.items() if now_ms - ms > limits.DECIDE_MS_MAX]:
+            del at.disowned[proposal]
         for ballot in list(at.ballots.values()):
             self.consider(ballot, now_ms)
             if ballot.complete_ms is not None:
@@ -138,6 +148,16 @@ class Voting:
             self._release(tuple(given), reason, now_ms)
 
     # Private.
+
+    def _disown(self, proposal: bytes, now_ms: int) -> None:
+        """Somebody has refused or aborted a proposal that is not known here: say at once that it never will be signed.
+
+        Those who promised this vehicle a tube in it need not wait for its ``decide_by``.
+        """
+        disowned = self._at.disowned
+        if proposal not in disowned and len(disowned) < limits.DEAD_MAX:  # full: what has been said dead stays so
+            disowned[proposal] = now_ms
+            self._at.announce = True
 
     def _take(self, message: Message, now_ms: int) -> str:
         ballot = self._at.ballots[_subject(message)]
@@ -250,7 +270,7 @@ class Voting:
         )  # fmt: skip
         if ballot.proposal.coordinator != at.me:
             counter = local.plan if ballot.names(at.me) and at.commitment is None else b""
-            ballot.refusal = at.outbox.post(Reject(ballot.hash, reasons, objections.missing, counter))
+            ballot.last_word = at.outbox.post(Reject(ballot.hash, reasons, objections.missing, counter))
             at.announce = at.announce or bool(counter)
         self._refused(ballot, at.me, reasons, now_ms)
 
@@ -271,7 +291,7 @@ class Voting:
             self._give_up(ballot, why, now_ms)
         if ballot.proposal.coordinator == at.me:
             self._turn.failed(now_ms)
-            at.outbox.post(Abort(ballot.hash, why[: limits.REASON_CHARS_MAX], now_ms))
+            ballot.last_word = at.outbox.post(Abort(ballot.hash, why[: limits.REASON_CHARS_MAX], now_ms))
             at.outbox.note("abort", proposal=ballot.hash.hex(), why=why)
 
     def _over(self, ballot: Ballot, now_ms: int) -> None:

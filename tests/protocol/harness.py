@@ -168,6 +168,8 @@ class World:
         self.air: list[tuple[int, str, bytes]] = []
         self.taps: list[Callable[[int, str, bytes], None]] = []
         self.perfect_eyes = False
+        self.leave_ms = 300
+        """From clearing the zone to falling silent."""
         self.liars: dict[str, Liar] = {}
 
     def add(self, name: str, path: str = "R1", charter: bytes = CHARTER, skew_ms: int = 0) -> Car:
@@ -240,7 +242,7 @@ class World:
     def tick(self, car: Car) -> None:
         car.core.tick(self.local(car))
         self.drain(car)
-        if car.done_ms is not None and car.engaged and self.now_ms > car.done_ms + 300:
+        if car.done_ms is not None and car.engaged and self.now_ms > car.done_ms + self.leave_ms:
             car.core.disengage(self.clock(car))
             car.engaged = False
             self.drain(car)
