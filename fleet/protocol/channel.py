@@ -1,7 +1,7 @@
 """How long the channel has lately been shut: what waiting times and decision times adapt to.
 
-A sender repeats itself at least every ``INTENT_RELAXED_MS``; what comes later than that, directly or by
-way of others, was lost before. The estimate is the longest such wait, forgotten slowly: to have waited too
+A sender repeats itself every ``INTENT_MS`` while it wants a plan, at least every ``INTENT_RELAXED_MS`` else;
+what comes later than that, directly or by way of others, was lost before. The estimate is the longest such wait, forgotten slowly: to have waited too
 long for a decision costs some tenths of a second, to have given up too early costs the whole attempt.
 """
 
@@ -22,9 +22,10 @@ class Channel:
         self._worst_ms = 0
         self._at_ms = 0
 
-    def waited(self, gap_ms: int, now_ms: int) -> None:
-        """Somebody's word is (or was, until now) ``gap_ms`` behind the one before."""
-        outage_ms = min(gap_ms - limits.INTENT_RELAXED_MS, limits.PEER_SILENT_MS)
+    def waited(self, gap_ms: int, eager: bool, now_ms: int) -> None:
+        """Somebody's word, of one that wanted a plan if ``eager``, is ``gap_ms`` behind the one before."""
+        usual_ms = 2 * limits.INTENT_MS if eager else limits.INTENT_RELAXED_MS
+        outage_ms = min(gap_ms - usual_ms, limits.PEER_SILENT_MS)
         if outage_ms > self.outage_ms(now_ms):
             self._worst_ms, self._at_ms = outage_ms, now_ms
 

@@ -56,6 +56,8 @@ RANK_MS = 150
 JITTER_MS = 50
 OUTAGE_WAIT_MS = 500
 """On a channel with outages whoever is not the first waits longer, by chance, at most by this."""
+OUTAGE_DECIDE_MS = 4_000
+"""Where there are outages, a decision of n members is given at least an n-th of this."""
 LAST_WORDS_MAX = 10
 """A refusal or an abort is said so often, once in each round of gossip."""
 BACKOFF_MS = (150, 300, 600, 1000)

@@ -64,7 +64,7 @@ class Peers:
         if held is not None and intent.stamp_ms < held.stamp_ms:
             return "replayed"
         if held is not None and held.phase is not Phase.CLEARED:
-            self.channel.waited(intent.stamp_ms - held.stamp_ms, now_ms)
+            self.channel.waited(intent.stamp_ms - held.stamp_ms, held.ready, now_ms)
         peer.intent = intent
         peer.opened = opened
         peer.heard_ms = now_ms

@@ -81,6 +81,8 @@ class Turn:
         """
         count = max(2, count)
         across_ms = 150 + 4 * latency_ms + outage_ms * (count + 6) // count
+        if outage_ms:
+            across_ms = max(across_ms, limits.OUTAGE_DECIDE_MS // count)
         return min(limits.DECIDE_MS_MAX, max(self._decide_ms, across_ms))
 
     def succeeded(self, now_ms: int) -> None:

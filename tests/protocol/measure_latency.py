@@ -2,7 +2,7 @@
 
     python -m tests.protocol.measure_latency [--seeds 1000] [--sizes 2,8] [--losses 0.5] [--bursts 1,5]
 
-Every vehicle ticks at 20 Hz at a phase of its own and hears the others for 1.5 s before it wants a plan.
+Every vehicle ticks at 20 Hz at a phase of its own and hears the others for 3 s before it wants a plan.
 One sample is one vehicle: from the first proposal that has a tube for it until it adopts one, failed
 attempts included. A batch may hold all; who is left out of it, since the proposer had not heard it lately,
 is named by a later one: the column ``all`` is the time from the first proposal of the run to the last adoption.
@@ -25,7 +25,7 @@ from tests.protocol.harness import Fault, World, violations
 
 TICK_MS = 50
 DELAY_MS = 20
-ACQUAINT_MS = 1_500
+ACQUAINT_MS = 3_000
 LIMIT_MS = 30_000
 
 
