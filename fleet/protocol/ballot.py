@@ -20,8 +20,24 @@ class Ballot:
     """A proposal, the votes known, and the state of the own tube in it."""
 
     __slots__ = (
-        "closed", "complete_ms", "deaths", "given_up", "gossip_ms", "hash", "known_to", "message", "own", "position",
-        "last_word", "proposal", "received_ms", "refused_by", "repeats", "rounds", "votes",
+        "closed",
+        "complete_ms",
+        "deaths",
+        "given_up",
+        "gossip_ms",
+        "hash",
+        "known_to",
+        "last_word",
+        "message",
+        "own",
+        "position",
+        "proposal",
+        "received_ms",
+        "refusals",
+        "refused_by",
+        "repeats",
+        "rounds",
+        "votes",
     )  # fmt: skip
 
     def __init__(self, message: Message, proposal: Proposal, now_ms: int) -> None:
@@ -40,6 +56,7 @@ class Ballot:
         self.gossip_ms = now_ms
         self.rounds = 0
         self.repeats = 0
+        self.refusals: dict[str, Message] = {}
         self.complete_ms: int | None = None
         self.given_up = False
         """The own tube will never be adopted (or is not any more)."""

@@ -1,8 +1,9 @@
 """How long the channel has lately been shut: what waiting times and decision times adapt to.
 
 A sender repeats itself every ``INTENT_MS`` while it wants a plan, at least every ``INTENT_RELAXED_MS`` else;
-what comes later than that, directly or by way of others, was lost before. The estimate is the longest such wait, forgotten slowly: to have waited too
-long for a decision costs some tenths of a second, to have given up too early costs the whole attempt.
+what comes later than that, directly or by way of others, was lost before. The estimate is the longest such
+wait, forgotten slowly: to have waited too long for a decision costs some tenths of a second, to have given
+up too early costs the whole attempt.
 """
 
 from __future__ import annotations

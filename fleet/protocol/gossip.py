@@ -17,7 +17,7 @@ from fleet.protocol.table import Phase
 
 def gossip(at: Situation, now_ms: int) -> None:
     """Send what is due now."""
-    for ballot in at.ballots.values():
+    for ballot in at.ballots.values() if at.trusts_clock(now_ms) else ():
         if now_ms > ballot.proposal.decide_by_ms or now_ms - ballot.gossip_ms < limits.GOSSIP_MS:
             continue
         if at.me not in ballot.position:
@@ -30,9 +30,9 @@ def gossip(at: Situation, now_ms: int) -> None:
             continue
         _listen(at, ballot)
         others = [member for member in ballot.proposal.members if member != at.me]
-        if ballot.complete_ms is None and _repeats_proposal(at, ballot):
-            if any(member not in ballot.known_to for member in others):
-                at.outbox.send(ballot.message)
+        wanting = ballot.complete_ms is None and any(member not in ballot.known_to for member in others)
+        if wanting and _repeats_proposal(at, ballot):
+            at.outbox.send(ballot.message)
         lacking = 0
         for member in others:
             lacking |= ballot.votes_mask & ~ballot.known_to.get(member, 0)

@@ -79,6 +79,15 @@ ORPHANS_MAX = 128
 TOKEN_MS = 8
 TOKENS_MS_MAX = 480
 """Token bucket per sender: one message per 8 ms in the long run, bursts of 60; the rest is dropped unread."""
+QUARANTINE_MAX = 64
+"""Further liars are noted, and go on costing time; safety does not rest on their being shut out."""
+GIVEN_BACK_MAX = 8
+"""Tubes given back that are remembered of one sender, newest kept, to hold against it what it says later."""
+OVERDUE_MS_MAX = 3_000
+"""A holder that is still in the zone when its lease ends drives its plan to the end for so long, and says that
+it is in the way; then it gives the plan up, and asks for a way out like anybody who stands inside."""
+SILENT_KEPT_MS = 60_000
+"""So long the last words of a vehicle that fell silent are kept, for perception to clear it (rule P8)."""
 CODEC_MEMO_MAX = 4096
 LATENCIES_MAX = 4096
 """Decision times kept for statistics; further ones are only counted."""

@@ -54,6 +54,8 @@ class Situation:
         """Members that refusals said were missing, and when: the next proposal names them, heard or not."""
         self.disowned: dict[bytes, int] = {}
         """Proposals refused or aborted by others before they came here, and when that was heard: never signed."""
+        self.quarantined: dict[str, bytes] = {}
+        """Peers that provably broke a rule, with the digest of the proof: their messages do not count."""
         self.planless_until_ms = 0
         """Until then the own planner has just found no way for this vehicle: others may go first without bound."""
 
@@ -62,7 +64,22 @@ class Situation:
         local = self.local
         if local is None or not self.engaged or now_ms < self.engaged_ms + self.tuning.listen_ms:
             return None
-        return local if now_ms - local.now_ms <= limits.LOCAL_AGE_MS_MAX else None
+        return local if self.trusts_clock(now_ms) else None
+
+    def trusts_clock(self, now_ms: int) -> bool:
+        """Whether the own clock is good enough to sign anything by (rule P12), by a recent estimate."""
+        local = self.local
+        return (
+            local is not None
+            and local.clock_error_ms <= self.tuning.eps_ms
+            and now_ms - local.now_ms <= limits.LOCAL_AGE_MS_MAX
+        )
+
+    def may_change(self, local: Local) -> bool:
+        """Whether a plan could be adopted: nothing is held, or a holder before its point of no return wants another."""
+        if self.commitment is None:
+            return self.phase in UNCOMMITTED
+        return self.phase is Phase.COMMITTED and not local.pnr_passed
 
     def sync(self, now_ms: int) -> bool:
         """Work in what new intents say of their senders' tubes; whether any tube died."""
@@ -150,7 +167,9 @@ class Situation:
         """Typed reasons not to sign; the costly ones are looked for only where no cheap one is found."""
         proposal = ballot.proposal
         concerned = self.concerned(now_ms)
-        final, passing = self._own_objections(proposal, local, now_ms), []
+        final: list[str] = self._own_objections(proposal, local, now_ms)
+        passing: list[str] = []
+        final += [f"quarantined:{member}" for member in proposal.members if member in self.quarantined]
         if proposal.charter_id != self.identity.charter_id:
             final.append(f"charter_mismatch:{proposal.coordinator}")
         final += [
@@ -194,7 +213,7 @@ class Situation:
         reasons = [*self._state_objections(local), *(f"blocked:{why}" for why in local.blocking)]
         if now_ms >= lease_end_ms - self.tuning.eps_ms:
             reasons.append(f"lease:{lease_end_ms}")
-        if not local.wants_commit or self.phase not in UNCOMMITTED:
+        if not local.wants_commit or not self.may_change(local):
             reasons.append("not_wanted")
         if not reasons:
             reasons = list(self.ports.judge.verify(ballot.proposal, self.known(now_ms, without=ballot.hash), local))
@@ -223,9 +242,9 @@ class Situation:
         if not self.ledger.room_for(len(proposal.batch)):
             reasons.append("tubes_full")
         if any(entry.vehicle == self.me for entry in proposal.batch):
-            if self.commitment is not None:
+            if self.commitment is not None and (local.pnr_passed or not local.wants_commit):
                 reasons.append(f"holds_commitment:{self.me}")
-            elif not local.wants_commit or self.phase not in UNCOMMITTED:
+            elif not local.wants_commit or not self.may_change(local):
                 reasons.append(f"not_wanted:{self.me}")
             if len(self.own_live(now_ms)) >= limits.LIVE_MAX:
                 reasons.append("own_pending_full")
@@ -248,7 +267,7 @@ class Situation:
     def _missing(
         self, proposal: Proposal, concerned: dict[str, Intent], local: Local, now_ms: int
     ) -> tuple[tuple[str, ...], bool]:
-        """Who would have to be a member and is not; and whether all of them may be gone without its being known here."""
+        """Who would have to be a member and is not; and whether all of them may be gone, unheard."""
         required = self.ports.judge.required_members(proposal.batch, concerned, local)
         missing = sorted(required - set(proposal.members) - {self.me})
         old_ms = now_ms - limits.INTENT_RELAXED_MS - limits.INTENT_MS

@@ -12,7 +12,6 @@ from fleet.protocol.ports import Draw
 from fleet.protocol.table import UNCOMMITTED, Phase
 from fleet.protocol.wire import Intent
 
-
 _LUCK = 1 << 16
 
 
@@ -32,8 +31,7 @@ def candidates(
         vehicle
         for vehicle, intent in intents.items()
         if (intent.ready or intent.arrived_ms >= arrived_since_ms or intent.stamp_ms < heard_since_ms)
-        and not intent.held
-        and intent.phase in UNCOMMITTED
+        and (intent.ready if intent.held else intent.phase in UNCOMMITTED)
         and intent.charter_id == charter_id
     ]
     return sorted(able, key=lambda vehicle: order_key(vehicle, intents[vehicle]))
