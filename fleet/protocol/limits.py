@@ -88,6 +88,10 @@ OVERDUE_MS_MAX = 3_000
 it is in the way; then it gives the plan up, and asks for a way out like anybody who stands inside."""
 SILENT_KEPT_MS = 60_000
 """So long the last words of a vehicle that fell silent are kept, for perception to clear it (rule P8)."""
+STRANGER_BUCKETS = 16
+STRANGER_TOKEN_MS = 32
+"""Senders not known yet share 16 buckets by their names, each of one message per 32 ms: invented names buy
+little, and one flood does not shut out all newcomers."""
 CODEC_MEMO_MAX = 4096
 LATENCIES_MAX = 4096
 """Decision times kept for statistics; further ones are only counted."""

@@ -6,6 +6,8 @@ worked out at the next tick.
 
 from __future__ import annotations
 
+from zlib import crc32
+
 from fleet.protocol import limits
 from fleet.protocol.channel import Channel
 from fleet.protocol.codec import Codec, Opened
@@ -35,7 +37,7 @@ class Peers:
         self._eps_ms = eps_ms
         self._peers: dict[str, Peer] = {}
         self._silent: dict[str, Intent] = {}
-        self._strangers = Peer(0)
+        self._strangers = [Peer(0) for _ in range(limits.STRANGER_BUCKETS)]
         self._changed: dict[str, None] = {}
         self._memo: dict[tuple[int, int], dict[str, Intent]] = {}
         """Answers of :meth:`within` since the last change; a tick asks several times."""
@@ -77,13 +79,16 @@ class Peers:
     def spend(self, sender: str, now_ms: int) -> bool:
         """Take one message's tokens from the sender's bucket; False: the message is dropped unread.
 
-        All strangers share one bucket, so invented names buy nothing.
+        Strangers share few buckets, so that invented names buy little.
         """
-        peer = self._peers.get(sender, self._strangers)
-        tokens = min(limits.TOKENS_MS_MAX, peer.token_ms + now_ms - peer.tokens_at_ms) - limits.TOKEN_MS
+        peer, price_ms = self._peers.get(sender), limits.TOKEN_MS
+        if peer is None:
+            peer = self._strangers[crc32(sender.encode()) % limits.STRANGER_BUCKETS]
+            price_ms = limits.STRANGER_TOKEN_MS
+        tokens = min(limits.TOKENS_MS_MAX, peer.token_ms + now_ms - peer.tokens_at_ms) - price_ms
         peer.tokens_at_ms = now_ms
         if tokens < 0:
-            peer.token_ms = tokens + limits.TOKEN_MS
+            peer.token_ms = tokens + price_ms
             return False
         peer.token_ms = tokens
         return True

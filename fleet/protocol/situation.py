@@ -76,10 +76,14 @@ class Situation:
         )
 
     def may_change(self, local: Local) -> bool:
-        """Whether a plan could be adopted: nothing is held, or a holder before its point of no return wants another."""
-        if self.commitment is None:
+        """Whether a plan could be adopted: nothing is held, or a holder before its point of no return wants another.
+
+        What was wanted before the tube held was adopted is no wish for another one.
+        """
+        held = self.commitment
+        if held is None:
             return self.phase in UNCOMMITTED
-        return self.phase is Phase.COMMITTED and not local.pnr_passed
+        return self.phase is Phase.COMMITTED and not local.pnr_passed and local.now_ms > held.adopted_ms
 
     def sync(self, now_ms: int) -> bool:
         """Work in what new intents say of their senders' tubes; whether any tube died."""
@@ -242,10 +246,8 @@ class Situation:
         if not self.ledger.room_for(len(proposal.batch)):
             reasons.append("tubes_full")
         if any(entry.vehicle == self.me for entry in proposal.batch):
-            if self.commitment is not None and (local.pnr_passed or not local.wants_commit):
-                reasons.append(f"holds_commitment:{self.me}")
-            elif not local.wants_commit or not self.may_change(local):
-                reasons.append(f"not_wanted:{self.me}")
+            if not local.wants_commit or not self.may_change(local):
+                reasons.append(f"{'not_wanted' if self.commitment is None else 'holds_commitment'}:{self.me}")
             if len(self.own_live(now_ms)) >= limits.LIVE_MAX:
                 reasons.append("own_pending_full")
         elif self._starved(proposal, local, now_ms):

@@ -166,4 +166,4 @@ def test_an_overheard_intent_is_not_taken_twice_late_or_from_another_session() -
     ear.take(datagram("c", intent("c", replace(B, vehicle="c"), stamp_ms=1000), session=SESSION + 1), 1000)
     assert "c" not in ear.names(1511)
     ear.take(datagram("c", intent("c", replace(B, vehicle="c"), stamp_ms=1000)), 1510)
-    assert "c" in ear.names(1511)
+    assert "c" in ear.names(1512)
