@@ -9,6 +9,9 @@ otherwise stop all.
 
 from __future__ import annotations
 
+from collections import Counter
+from itertools import chain
+
 from fleet.protocol import limits
 from fleet.protocol.ballot import Ballot, Own
 from fleet.protocol.situation import Situation
@@ -71,7 +74,7 @@ class Relay:
 
     def tick(self, at: Situation, now_ms: int) -> None:
         """Send what is due now."""
-        if now_ms - self._last_ms < limits.GOSSIP_MS:
+        if now_ms - self._last_ms < (limits.GOSSIP_MS if at.outage_ms(now_ms) else 2 * limits.GOSSIP_MS):
             return
         self._last_ms = now_ms
         self._round += 1
@@ -81,11 +84,14 @@ class Relay:
             for name, intent in fresh.items()
             if len(intent.roster) < limits.ROSTER_MAX and intent.phase is not Phase.CLEARED
         ]
+        listeners = {name for name, _ in deaf}
+        heard_by = Counter(chain.from_iterable(roster for _, roster in deaf))
         left = limits.RELAYS_MAX
         for vehicle, intent in fresh.items():
             if left == 0:
                 break
-            if intent.seq == self._passed.get(vehicle) or all(vehicle in roster or vehicle == j for j, roster in deaf):
+            by_all = heard_by[vehicle] >= len(deaf) - (vehicle in listeners)
+            if by_all or intent.seq == self._passed.get(vehicle):
                 continue
             raw = at.peers.relayable(vehicle, now_ms)
             if raw and self._is_mine(at.me, vehicle, deaf):

@@ -160,8 +160,13 @@ class Peers:
         return None if peer is None or peer.opened is None else peer.opened.message
 
     def silent(self, now_ms: int) -> dict[str, Intent]:
-        """Last words of those who have fallen silent without having cleared the zone, in order of id."""
-        return {vehicle: self._silent[vehicle] for vehicle in sorted(self._silent)}
+        """Last words of those who no longer count as heard and have not cleared the zone, in order of id."""
+        oldest_ms = now_ms - limits.PEER_SILENT_MS - self._eps_ms
+        found = dict(self._silent)
+        for vehicle, peer in self._peers.items():
+            if peer.intent is not None and peer.intent.stamp_ms < oldest_ms and peer.intent.phase is not Phase.CLEARED:
+                found[vehicle] = peer.intent
+        return dict(sorted(found.items()))
 
     def forget(self, vehicle: str) -> None:
         """Take back all that ``vehicle`` has said of itself."""

@@ -130,7 +130,10 @@ def test_p8_the_last_words_of_a_silent_vehicle_are_kept_for_perception_to_clear_
     world, a = holder("a", "b")
     b = world.cars["b"]
     a.off = True
-    world.run(limits.PEER_SILENT_MS + limits.FRESH_MS + 200)
+    while "a" in b.core.heard(world.now_ms):
+        world.run(20)
+    assert set(b.core.silent(world.now_ms)) == {"a"}, "no gap between being heard and being missed"
+    world.run(limits.FRESH_MS + 200)
     assert "a" not in b.core.heard(world.now_ms) and set(b.core.silent(world.now_ms)) == {"a"}
     b.wants = True
     b.overrides = {"blocking": ("silent:a",)}  # perception sees it rolling
