@@ -46,7 +46,7 @@ class Proposing:
         able = [vehicle for vehicle in order if self._is_able(vehicle, intents[vehicle], fresh_ms)]
         chosen = able[: at.tuning.batch_max]
         if at.me not in chosen:
-            chosen[-1] = at.me
+            chosen = [*chosen[: at.tuning.batch_max - 1], at.me]
         self._propose([intents[vehicle] for vehicle in chosen], local, now_ms)
 
     def _is_able(self, vehicle: str, intent: Intent, fresh_ms: int) -> bool:
