@@ -75,7 +75,7 @@ class Node:
         self._committed: TimedPath | None = None
         self._clashes: dict[tuple[TimedPath, TimedPath], bool] = {}
         self._plan_raw = b""
-        self._hearing = Hearing(parts.name, parts.core, parts.codec, parts.book)
+        self._hearing = Hearing(parts.name, parts.core, parts.codec, parts.book, parts.session)
         self._breached = False
         self._wanted = True
         self._calm = self._odd = False
@@ -130,7 +130,7 @@ class Node:
         for raw in inbox:
             core.step(raw, now_ms)
             if self._several_zones:
-                self._hearing.overhear(raw, zone_id)
+                self._hearing.overhear(raw, zone_id, now_ms)
         watch.leave()
         if now_ms - parts.around.stamp_ms >= self._look_ms():
             watch.enter("perception")
@@ -383,7 +383,10 @@ class Node:
             has_contingency=status.rest is not Rest.NONE,
             cleared=self.phase is Phase.CLEARED,
             perceived=tuple(f"t{self._parts.around.tracks[row].track_id}" for row in silent[:8]),
-            blocking=self.sight.held_back(now_ms, self.road, engagement.standing_since_ms, status.v_mps),
+            blocking=(
+                *self.sight.held_back(now_ms, self.road, engagement.standing_since_ms, status.v_mps),
+                *self._parts.judge.not_cleared(self._parts.core.silent(now_ms)),
+            ),
             estimate_ok=estimate_ok,
         )
 

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from fleet.errors import LocalProtocolError
 from fleet.protocol import limits
+from fleet.protocol.contradiction import of_intents
 from fleet.protocol.gossip import Relay, gossip
 from fleet.protocol.ports import Ports
 from fleet.protocol.proposing import Proposing
-from fleet.protocol.records import Commitment, Identity, LiveTube, Local, Ready, Stats, Tuning
+from fleet.protocol.records import Commitment, Contradiction, Identity, LiveTube, Local, Ready, Stats, Tuning
 from fleet.protocol.situation import Situation, clip
-from fleet.protocol.table import OBSERVED, UNCOMMITTED, Event, Phase, after
+from fleet.protocol.table import HOLDING, OBSERVED, UNCOMMITTED, Event, Phase, after
 from fleet.protocol.turn import Turn
 from fleet.protocol.voting import Voting
 from fleet.protocol.wire import Intent, Kind, Proposal, Release
@@ -38,6 +39,7 @@ class Core:
         self._seq = 0
         self._said: Intent | None = None
         self._said_ms = 0
+        self._latest_ms = 0
 
     # Engagement.
 
@@ -51,6 +53,7 @@ class Core:
         at = self._at
         self._zone, self._session = zone, session
         at.outbox.zone, at.outbox.session = zone, session
+        self._pass_time(now_ms)
         at.engaged, at.engaged_ms, at.local, at.phase = True, now_ms, None, Phase.APPROACH
         self._said = None
         self._turn.reset(now_ms)
@@ -100,6 +103,9 @@ class Core:
             stats.refused["malformed"] += 1
             return
         sender = message.sender
+        if sender in self._at.quarantined:
+            stats.refused["quarantined"] += 1
+            return
         if message.zone != self._zone or message.session != self._session or sender == self._me:
             return
         stats.received_bytes += len(raw)
@@ -114,6 +120,11 @@ class Core:
             why = peers.hear(opened, sender, body, now_ms)
             if why:
                 stats.refused[why] += 1
+            if (body.live or body.dead) and not why:
+                self._accuse(self._voting.given_back.intent(message, body), now_ms)
+            elif why == "contradiction" and self._codec.authenticate(opened):
+                newest = peers.newest(sender)
+                self._accuse(None if newest is None else of_intents(newest, message), now_ms)
             return
         if not self._codec.authenticate(opened):
             why = "bad_signature"
@@ -133,8 +144,7 @@ class Core:
         if not self._zone:
             at.ledger.expire(now_ms)
             return
-        if at.local is not None and now_ms < at.local.now_ms:
-            raise LocalProtocolError(f"time went back from {at.local.now_ms} to {now_ms} ms")
+        self._pass_time(now_ms)
         at.local = local
         if at.sync(now_ms):
             self._turn.progress(now_ms)
@@ -162,6 +172,11 @@ class Core:
     @property
     def stats(self) -> Stats:
         return self._at.stats
+
+    @property
+    def eps_ms(self) -> int:
+        """Bound on the error of every clock of the fleet."""
+        return self._at.tuning.eps_ms
 
     @property
     def phase(self) -> Phase:
@@ -196,7 +211,42 @@ class Core:
         """Intents of all that spoke within ``PEER_SILENT_MS``, in order of id: bodies that are accounted for."""
         return self._at.peers.within(now_ms, limits.PEER_SILENT_MS)
 
+    def silent(self, now_ms: int) -> dict[str, Intent]:
+        """Last words of vehicles that fell silent without having cleared the zone, in order of id (rule P8).
+
+        While perception does not show one of them standing behind its line or unable to reach the zone, the
+        node must name it in ``Local.blocking``: that nothing is heard of it does not mean that it is gone.
+        """
+        return self._at.peers.silent(now_ms)
+
+    def quarantine(self, vehicle: str, evidence_digest: bytes) -> None:
+        """Do without ``vehicle``, which provably broke a rule: its messages no longer count, its body does.
+
+        ``evidence_digest`` (32 bytes) names the proof, which the caller has verified: for what others have
+        found, or breaches that the core cannot see. What the core sees itself it quarantines itself, and
+        hands the proof out as a ``Contradiction`` in ``Ready.to_apply``.
+        """
+        self._voting.quarantine(vehicle, evidence_digest, self._latest_ms, kind="shown")
+        if self._zone:
+            self._flush(self._latest_ms)
+
+    @property
+    def quarantined(self) -> dict[str, bytes]:
+        """Those the core does without, with the digest of the proof."""
+        return self._at.quarantined
+
     # Private.
+
+    def _accuse(self, found: Contradiction | None, now_ms: int) -> None:
+        if found is not None:
+            self._voting.accuse(found, now_ms)
+            self._flush(now_ms)
+
+    def _pass_time(self, now_ms: int) -> None:
+        """Time never goes back, not between zones either: what was signed later must carry a later stamp."""
+        if now_ms < self._latest_ms:
+            raise LocalProtocolError(f"time went back from {self._latest_ms} to {now_ms} ms")
+        self._latest_ms = now_ms
 
     def _observe(self, local: Local, now_ms: int) -> None:
         """The own vehicle's state as events of the table, and the end of the own lease."""
@@ -206,8 +256,10 @@ class Core:
         if held is not None:
             if local.cleared:
                 self._voting.end_commitment("cleared", now_ms)
+            elif not local.pnr_passed and not at.trusts_clock(now_ms):
+                self._voting.end_commitment("clock_doubt", now_ms)
             elif now_ms >= held.lease_end_ms - at.tuning.eps_ms:
-                self._voting.end_commitment("lease_end", now_ms)
+                self._lease_over(held, local, now_ms)
             elif local.pnr_passed:
                 at.phase = after(at.phase, Event.PASSED)
         elif local.cleared:
@@ -219,6 +271,16 @@ class Core:
                 if before is not Phase.OCCUPYING:
                     at.outbox.note("pnr_without_commitment", phase=local.phase.name)
         if self.phase is not before:
+            at.announce = True
+
+    def _lease_over(self, held: Commitment, local: Local, now_ms: int) -> None:
+        """Before the point of no return the right is gone; past it, leaving the zone comes first (rule P6)."""
+        at = self._at
+        if not local.pnr_passed or now_ms > held.lease_end_ms + limits.OVERDUE_MS_MAX:
+            self._voting.end_commitment("lease_end", now_ms)
+        elif at.phase in HOLDING:
+            at.phase = after(after(at.phase, Event.PASSED), Event.OVERDUE)
+            at.outbox.note("overdue", proposal=held.proposal_hash.hex(), lease_end_ms=held.lease_end_ms)
             at.announce = True
 
     def _flush(self, now_ms: int) -> None:
@@ -243,11 +305,14 @@ class Core:
         wants = at.local is None or at.local.wants_commit
         settled = at.phase is not Phase.FALLBACK and not (wants and at.phase in UNCOMMITTED)
         if settled and not any(ballot.undecided(now_ms) for ballot in at.ballots.values()):
-            return limits.INTENT_CLEARED_MS if at.phase is Phase.CLEARED else limits.INTENT_RELAXED_MS
+            calm = at.phase is Phase.CLEARED and at.outage_ms(now_ms) == 0
+            return limits.INTENT_CLEARED_MS if calm else limits.INTENT_RELAXED_MS
         return limits.INTENT_MS
 
     def _say(self, local: Local, now_ms: int) -> None:
         """Send an intent; names heard and seen are the part that is shortened where it would be too long."""
+        if not self._at.trusts_clock(now_ms):
+            return
         self._at.announce = False
         names = limits.ROSTER_MAX
         while True:
@@ -266,7 +331,7 @@ class Core:
         at, who = self._at, self._at.identity
         held = at.commitment
         open_now = [b for b in at.ballots.values() if b.undecided(now_ms)][-limits.LIVE_MAX :]
-        willing = local.wants_commit and held is None and at.phase in UNCOMMITTED
+        willing = local.wants_commit and at.may_change(local)
         able = local.has_contingency and local.estimate_ok and not local.blocking
         return Intent(
             vehicle=who.vehicle, seq=max(self._seq + 1, now_ms), stamp_ms=now_ms, phase=self.phase,
