@@ -7,12 +7,15 @@ argument), no I/O, and no chance but the injected generator: equal calls give eq
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from fleet.errors import LocalProtocolError
 from fleet.protocol import limits
 from fleet.protocol.gossip import Relay, gossip
 from fleet.protocol.ports import Ports
 from fleet.protocol.proposing import Proposing
 from fleet.protocol.records import Commitment, Identity, LiveTube, Local, Ready, Stats, Tuning
+from fleet.protocol.restore import Restored
 from fleet.protocol.situation import Situation, clip
 from fleet.protocol.table import OBSERVED, UNCOMMITTED, Event, Phase, after
 from fleet.protocol.turn import Turn
@@ -38,6 +41,7 @@ class Core:
         self._seq = 0
         self._said: Intent | None = None
         self._said_ms = 0
+        self._restored: Restored | None = None
 
     # Engagement.
 
@@ -52,8 +56,24 @@ class Core:
         self._zone, self._session = zone, session
         at.outbox.zone, at.outbox.session = zone, session
         at.engaged, at.engaged_ms, at.local, at.phase = True, now_ms, None, Phase.APPROACH
+        self._take_up(zone, session, now_ms)
         self._said = None
         self._turn.reset(now_ms)
+
+    def restore(self, restored: Restored) -> None:
+        """Begin with what the stable log says (rule P11); once, before engaging with any zone.
+
+        A commitment is taken up when its zone is engaged with. A vehicle that can still stop before the line
+        should :meth:`release` it then; one that cannot announces where it is, and the lease runs out.
+        """
+        if self._zone or self._restored is not None:
+            raise LocalProtocolError("a core is restored once, before it engages with a zone")
+        at = self._at
+        self._restored, self._seq = restored, restored.seq
+        at.quiet_until_ms = restored.quiet_until_ms
+        self._proposing.resume(restored.epoch)
+        for tube in restored.tubes:
+            at.ledger.put(replace(tube, body=at.identity.body) if tube.vehicle == self._me else tube)
 
     def disengage(self, now_ms: int) -> None:
         """Leave the zone's agreement. Promises to others are kept until they die; own tubes are given back.
@@ -198,6 +218,15 @@ class Core:
 
     # Private.
 
+    def _take_up(self, zone: str, session: int, now_ms: int) -> None:
+        """The commitment from before a restart, if it is one through this zone and its lease lives."""
+        restored, at = self._restored, self._at
+        if restored is None or restored.commitment is None or (restored.zone, restored.session) != (zone, session):
+            return
+        if now_ms < restored.commitment.lease_end_ms - at.tuning.eps_ms:
+            at.commitment, at.phase = restored.commitment, Phase.COMMITTED
+        self._restored = replace(restored, commitment=None)
+
     def _observe(self, local: Local, now_ms: int) -> None:
         """The own vehicle's state as events of the table, and the end of the own lease."""
         at = self._at
@@ -272,7 +301,7 @@ class Core:
             vehicle=who.vehicle, seq=max(self._seq + 1, now_ms), stamp_ms=now_ms, phase=self.phase,
             path_id=local.path_id, body=who.body, arrived_ms=local.arrived_ms, eta_ms=local.eta_ms,
             urgency=local.urgency, charter_id=who.charter_id, map_digest=who.map_digest,
-            ready=willing and able and now_ms >= at.engaged_ms + at.tuning.listen_ms - limits.INTENT_MS,
+            ready=willing and able and now_ms >= at.signs_from_ms - limits.INTENT_MS,
             plan=at.driven_plan(local),
             held=b"" if held is None else held.proposal_hash,
             lease_end_ms=0 if held is None else held.lease_end_ms,

@@ -6,6 +6,8 @@ worked out at the next tick.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from fleet.protocol import limits
 from fleet.protocol.codec import Codec, Opened
 from fleet.protocol.table import Phase
@@ -88,6 +90,11 @@ class Peers:
         if peer is None or peer.opened is None or peer.opened.message is None:
             return b""
         return peer.opened.message.raw if now_ms - peer.since_ms >= limits.RELAY_AFTER_MS else b""
+
+    def newest(self, vehicles: Iterable[str]) -> list[bytes]:
+        """The datagrams of the newest intents of ``vehicles``, of those that were heard."""
+        heard = (self._peers[vehicle].opened for vehicle in vehicles if vehicle in self._peers)
+        return [opened.message.raw for opened in heard if opened is not None and opened.message is not None]
 
     def take_changed(self) -> list[str]:
         """Senders with an intent not looked at yet, sorted."""

@@ -48,6 +48,8 @@ class Situation:
         self.commitment: Commitment | None = None
         self.engaged = False
         self.engaged_ms = 0
+        self.quiet_until_ms = 0
+        """After a restart nothing is signed before (rule P11); 0: no restart."""
         self.announce = False
         """Something changed that peers should hear of at once."""
         self.missed: dict[str, int] = {}
@@ -55,10 +57,15 @@ class Situation:
         self.planless_until_ms = 0
         """Until then the own planner has just found no way for this vehicle: others may go first without bound."""
 
+    @property
+    def signs_from_ms(self) -> int:
+        """Nothing is promised or adopted before: the vehicle listens first, and longer after a restart."""
+        return max(self.engaged_ms + self.tuning.listen_ms, self.quiet_until_ms)
+
     def may_sign(self, now_ms: int) -> Local | None:
         """The own estimate if anything may be signed now: engaged, listened for a while, estimate recent."""
         local = self.local
-        if local is None or not self.engaged or now_ms < self.engaged_ms + self.tuning.listen_ms:
+        if local is None or not self.engaged or now_ms < self.signs_from_ms:
             return None
         return local if now_ms - local.now_ms <= limits.LOCAL_AGE_MS_MAX else None
 

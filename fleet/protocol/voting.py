@@ -90,6 +90,8 @@ class Voting:
         ballot.own = Own.ACCEPTED
         at.ledger.add(ballot.proposal, ballot.hash, "promise", at.bodies(ballot.proposal))
         vote = at.outbox.sign(Vote(ballot.hash, True))
+        for raw in at.peers.newest(entry.vehicle for entry in ballot.proposal.batch):
+            at.outbox.persist(raw)  # the bodies that the tubes were judged with
         at.outbox.persist(ballot.message.raw)
         at.outbox.persist(vote.raw)
         if ballot.proposal.coordinator == at.me:
