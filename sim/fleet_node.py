@@ -149,6 +149,11 @@ class NodeFactory:
         start_s_m = place_on(self.roads.get(actor.path_id), state.x_m, state.y_m)
         return self._node(actor, hardware, note, start_s_m, restored)
 
+    def close(self) -> None:
+        """Let go of the stable logs."""
+        for medium in self._media.values():
+            medium.close()
+
     def _log(self, name: str) -> StableLog:
         return StableLog(self._media[name], partial(binding_records, me=name, eps_ms=Tuning().eps_ms))
 

@@ -485,6 +485,7 @@ class Run:
         log.count("no_contingency_ticks", counters.no_contingency)
 
     def _close(self) -> None:
+        self._factory.close()
         for car in self._cars.values():
             self._collect(car)
         for actor in self._entrance.outside():

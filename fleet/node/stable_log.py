@@ -61,6 +61,8 @@ class Medium(Protocol):
         """At once: after a crash the content is the old or the new one, whole."""
         ...
 
+    def close(self) -> None: ...
+
 
 class StableLog:
     """An append-only log of records.

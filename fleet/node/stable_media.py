@@ -26,6 +26,9 @@ class MemoryMedium:
     def replace(self, data: bytes) -> None:
         self._content[:] = data
 
+    def close(self) -> None:
+        """What was written stays."""
+
 
 class FileMedium:
     """One file of one node; locked, readable by its owner only.

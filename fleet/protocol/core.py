@@ -7,6 +7,7 @@ argument), no I/O, and no chance but the injected generator: equal calls give eq
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 from fleet.errors import LocalProtocolError
@@ -16,6 +17,7 @@ from fleet.protocol.ports import Ports
 from fleet.protocol.proposing import Proposing
 from fleet.protocol.records import Commitment, Identity, LiveTube, Local, Ready, Stats, Tuning
 from fleet.protocol.restore import Restored
+from fleet.protocol.revoking import revoke
 from fleet.protocol.situation import Situation, clip
 from fleet.protocol.table import OBSERVED, UNCOMMITTED, Event, Phase, after
 from fleet.protocol.turn import Turn
@@ -109,6 +111,15 @@ class Core:
         self._voting.end_commitment(f"released:{reason}", now_ms)
         self._flush(now_ms)
 
+    def revoke(self, vehicles: Iterable[str], now_ms: int) -> None:
+        """The keys of ``vehicles`` are out, by a list that the node has checked; effective at once.
+
+        Nothing is undone past the point of no return, and what they hold stays in the way until it dies.
+        """
+        for vehicle in sorted(vehicles):
+            revoke(self._at, self._voting, vehicle, now_ms)
+        self._flush(now_ms)
+
     # Input.
 
     def step(self, raw: bytes, now_ms: int) -> None:
@@ -125,6 +136,9 @@ class Core:
         stats.received_bytes += len(raw)
         kind = message.kind
         stats.received[_KIND_NAMES[kind]] += 1
+        if sender in self._at.revoked:
+            stats.refused["revoked"] += 1
+            return
         peers = self._at.peers
         if not peers.spend(sender, now_ms):
             stats.refused["flood"] += 1

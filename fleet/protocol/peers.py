@@ -48,6 +48,12 @@ class Peers:
         self._changed.clear()
         self.full_until_ms = 0
 
+    def forget(self, vehicle: str) -> None:
+        """As if ``vehicle`` had never spoken."""
+        self._peers.pop(vehicle, None)
+        self._changed.pop(vehicle, None)
+        self._memo.clear()
+
     def hear(self, opened: Opened, sender: str, intent: Intent, now_ms: int) -> str:
         """Take an intent; returns why not, or nothing. Size, zone and session are already checked."""
         peer = self._peers.get(sender)

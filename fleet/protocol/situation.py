@@ -52,6 +52,8 @@ class Situation:
         """After a restart nothing is signed before (rule P11); 0: no restart."""
         self.announce = False
         """Something changed that peers should hear of at once."""
+        self.revoked: set[str] = set()
+        """Vehicles whose keys are out: bodies without a voice. Asked by name only, never gone through."""
         self.missed: dict[str, int] = {}
         """Members that refusals said were missing, and when: the next proposal names them, heard or not."""
         self.planless_until_ms = 0
@@ -65,7 +67,7 @@ class Situation:
     def may_sign(self, now_ms: int) -> Local | None:
         """The own estimate if anything may be signed now: engaged, listened for a while, estimate recent."""
         local = self.local
-        if local is None or not self.engaged or now_ms < self.signs_from_ms:
+        if local is None or not self.engaged or now_ms < self.signs_from_ms or self.me in self.revoked:
             return None
         return local if now_ms - local.now_ms <= limits.LOCAL_AGE_MS_MAX else None
 
@@ -148,6 +150,7 @@ class Situation:
         final = self._own_objections(proposal, local, now_ms)
         if proposal.charter_id != self.identity.charter_id:
             final.append(f"charter_mismatch:{proposal.coordinator}")
+        final += self._revoked(proposal)
         missing = self._member_objections(proposal, concerned, local, final)
         passing = [f"blocked:{why}" for why in local.blocking]
         passing += [f"unheard:{entry.vehicle}" for entry in proposal.batch if entry.vehicle not in concerned]
@@ -171,6 +174,7 @@ class Situation:
     def adoption_objections(self, ballot: Ballot, local: Local, lease_end_ms: int, now_ms: int) -> tuple[str, ...]:
         """Reasons not to use the own tube although all have signed (rules P4, P5)."""
         reasons = [*self._state_objections(local), *(f"blocked:{why}" for why in local.blocking)]
+        reasons += self._revoked(ballot.proposal)
         if now_ms >= lease_end_ms - self.tuning.eps_ms:
             reasons.append(f"lease:{lease_end_ms}")
         if not local.wants_commit or self.phase not in UNCOMMITTED:
@@ -194,6 +198,9 @@ class Situation:
         if not local.has_contingency:
             reasons.append("no_contingency")
         return reasons
+
+    def _revoked(self, proposal: Proposal) -> list[str]:
+        return [f"revoked:{vehicle}" for vehicle in proposal.members if vehicle in self.revoked]
 
     def _own_objections(self, proposal: Proposal, local: Local, now_ms: int) -> list[str]:
         reasons = self._state_objections(local)

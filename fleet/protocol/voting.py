@@ -159,7 +159,7 @@ class Voting:
             self._at.ledger.remove(message.sender, ballot.hash)  # who refuses will never adopt its own tube in it
             self._refused(ballot, message.sender, body.reasons, now_ms)
         elif isinstance(body, Abort) and message.sender == ballot.proposal.coordinator:
-            self._close(ballot, "aborted", now_ms)
+            self.close(ballot, "aborted", now_ms)
         return ""
 
     def _merge(self, ballot: Ballot, certificate: Certificate, now_ms: int) -> str:
@@ -255,9 +255,10 @@ class Voting:
     def _refused(self, ballot: Ballot, who: str, reasons: tuple[str, ...], now_ms: int) -> None:
         """Some member will never sign: the own tube in it is given up at once, so that others may go on."""
         ballot.refused_by.setdefault(who, reasons)
-        self._close(ballot, f"refused_by:{who}", now_ms)
+        self.close(ballot, f"refused_by:{who}", now_ms)
 
-    def _close(self, ballot: Ballot, why: str, now_ms: int) -> None:
+    def close(self, ballot: Ballot, why: str, now_ms: int) -> None:
+        """Nothing comes of it any more: the own tube in it is given up, and others are told."""
         at = self._at
         if ballot.complete_ms is not None or ballot.closed:
             return

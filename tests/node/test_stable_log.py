@@ -96,9 +96,10 @@ def test_a_long_log_is_compacted_to_what_still_binds() -> None:
 
 def test_promises_that_do_not_fit_are_not_given() -> None:
     log = StableLog(MemoryMedium("v1.log"), keep_all)
+    for _ in range(stable_log.BYTES_MAX // 100_100):
+        log.append([bytes(100_000)], 0)
     with pytest.raises(LocalProtocolError, match=r"v1\.log: cannot store a promise: \d+ bytes; a log has at most"):
-        for _ in range(100):
-            log.append([bytes(100_000)], 0)
+        log.append([bytes(100_000)], 0)
     with pytest.raises(LocalProtocolError, match="earlier failure"):
         log.append([b"small"], 0)
 
