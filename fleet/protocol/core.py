@@ -44,6 +44,8 @@ class Core:
         self._said: Intent | None = None
         self._said_ms = 0
         self._restored: Restored | None = None
+        self._left = ("", -1, 0)
+        """Zone and session engaged with before, and until when proposals from then may be open."""
 
     # Engagement.
 
@@ -58,6 +60,8 @@ class Core:
         self._zone, self._session = zone, session
         at.outbox.zone, at.outbox.session = zone, session
         at.engaged, at.engaged_ms, at.local, at.phase = True, now_ms, None, Phase.APPROACH
+        if self._left[:2] == (zone, session):  # what was said to its proposals is forgotten: say nothing twice
+            at.quiet_until_ms = max(at.quiet_until_ms, self._left[2])
         self._take_up(zone, session, now_ms)
         self._said = None
         self._turn.reset(now_ms)
@@ -92,6 +96,7 @@ class Core:
         if at.local is not None:
             at.phase = Phase.CLEARED
             self._say(at.local, now_ms)
+        self._left = (self._zone, self._session, now_ms + limits.DECIDE_MS_MAX + 2 * at.tuning.eps_ms)
         self._zone, self._session = "", -1
         at.engaged, at.local = False, None
         at.peers.clear()

@@ -65,7 +65,10 @@ def test_without_its_log_a_node_stays_quiet_for_the_longest_lease(tmp_path: Path
     ("faults", "text"),
     [
         ([Crash(vehicle="a", crash_s=4.0, restart_s=4.0)], r"faults\[0\]\.restart_s: 4 s is not after crash_s"),
-        ([Crash(vehicle="a", crash_s=4.0), Crash(vehicle="a", crash_s=9.0)], r"faults\[1\]\.crash_s: a is down already"),
+        (
+            [Crash(vehicle="a", crash_s=4.0), Crash(vehicle="a", crash_s=9.0)],
+            r"faults\[1\]\.crash_s: a is down already",
+        ),
         ([Crash(vehicle="a", crash_s=4.0, log_lost=True)], "says nothing without restart_s"),
     ],
 )
