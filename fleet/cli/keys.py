@@ -28,7 +28,7 @@ def command() -> None:
     \b
     Examples:
       fleet keys new office.key --owner office
-      fleet keys new v1.key --owner v1                  (writes v1.key and v1.key.request)
+      fleet keys new v1.key --owner v1
       fleet keys enrol v1.key.request --authority office.key --register keys.json --hours 168
       fleet keys revoke v1 --authority office.key --register keys.json
       fleet keys show keys.json
