@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from fleet.cli.main import run
 from sim.peers.channel import Channel, Medium, Use, unsafe
 from sim.peers.pbft import PbftNode
 from sim.peers.raft import RaftNode
-from sim.protocol_bench import LIMIT_MS, PROTOCOLS, WARM_MS, halves, run_case
+from sim.protocol_bench import LIMIT_MS, PROTOCOLS, WARM_MS, faults, halves, run_case
 
 SEEDS = range(6)
 LEADERS = [name for name in PROTOCOLS if name != "Accord"]
@@ -106,3 +107,16 @@ def test_a_vehicle_without_a_decision_counts_as_slower_than_all() -> None:
     tally = run_case("Accord", 2, Medium(loss=1.0), [0])
     assert tally.unfinished == 2
     assert tally.percentile_ms(0.5) == f">{LIMIT_MS}"
+
+
+def test_the_table_of_faults_has_a_row_for_each_protocol() -> None:
+    said: list[str] = []
+    lines = faults(1, said.append).splitlines()
+    assert lines[2:] == said
+    assert [line.split("|")[1].strip() for line in said] == list(PROTOCOLS)
+    assert all(len(line.split("|")) == len(lines[0].split("|")) for line in lines[2:])
+
+
+def test_a_part_of_the_bench_that_does_not_exist_is_one_clear_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["bench", "protocol", "--only", "nothing"]) == 2
+    assert "known: comparison, faults, latency, delays" in capsys.readouterr().err
