@@ -22,7 +22,8 @@ from fleet.node.planning import clear_rear_s_m, first_time_beyond
 from fleet.node.sight import SLOW_MPS, BySight
 from fleet.node.surroundings import ANNOUNCE_S, silent_threats
 from fleet.protocol.records import Adopt, Drop, Local
-from fleet.protocol.table import Phase
+from fleet.protocol.records import Commitment as Held
+from fleet.protocol.table import OBSTRUCTING, Phase
 from hardware.base import Applied
 from planners.interface import Body, Commitment
 from planners.timed_path import TimedPath
@@ -217,6 +218,10 @@ class Node:
             if arrival_s < left_s + 0.5:
                 engagement.aborting = f"silent:{parts.around.tracks[row].track_id}"
                 return
+        for peer, intent in self._hearing.heard(now_ms).items():
+            if intent.phase in OBSTRUCTING and self._ran_into(now_ms, plan, peer):
+                engagement.aborting = f"occupied:{peer}"
+                return
 
     def _account(self, now_ms: int, engagement: _Engagement) -> None:
         """Tell the kernel whose announced plans, of those ahead, this vehicle's plan is clear of."""
@@ -276,6 +281,21 @@ class Node:
         parts.judge.enter(passage.zone_id)
         parts.zone_planner.enter(passage.zone_id)
         parts.core.engage(passage.zone_id, parts.session, now_ms)
+        if parts.core.commitment is not None:
+            self._resume(now_ms, parts.core.commitment, passage)
+
+    def _resume(self, now_ms: int, held: Held, passage: Passage) -> None:
+        """A commitment from before a restart: driven on while the body is where its plan says (rule P6).
+
+        Else it is given back, if the vehicle can stop before the line; if not, the zone is announced as occupied.
+        """
+        plan = self._parts.book.decode(held.plan)
+        s_plan_m = math.inf if plan is None else self._parts.book.arrays(plan).at(now_ms * 1e-3)[0]
+        if plan is not None and abs(self.kernel.status.s_m - s_plan_m) <= self.body.budget.longitudinal_m:
+            self._committed = plan
+            self._drive(plan, committed=True, line_s_m=passage.line_s_m)
+        elif self.kernel.can_stop_before(passage.line_s_m):
+            self._parts.core.release("restarted", now_ms)
 
     # --- the vehicle's own plan
 
@@ -334,6 +354,8 @@ class Node:
             ready = core.ready()
             if not ready:
                 return tuple(sent)
+            if ready.to_persist:
+                self._parts.store.append(ready.to_persist, now_ms)
             sent += ready.to_send
             for effect in ready.to_apply:
                 if isinstance(effect, Adopt):
@@ -357,7 +379,8 @@ class Node:
         elif engagement.standing_since_ms is None:
             engagement.standing_since_ms = now_ms
         before = self.front_s_m <= passage.line_s_m + 0.5 * self.scale
-        inside = self._committed is None and (not before or kernel.status.rest is Rest.NONE)
+        stray = self._parts.core.commitment is not None  # held before a restart, and too late to stop before the line
+        inside = self._committed is None and (not before or stray or kernel.status.rest is Rest.NONE)
         at_line = before and passage.line_s_m - self.front_s_m < 3.0 * self.scale
         stuck = standing and self._committed is None and (inside or at_line)
         if stuck and self._start_by_sight(now_ms, engagement, inside=inside):

@@ -7,6 +7,9 @@ argument), no I/O, and no chance but the injected generator: equal calls give eq
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import replace
+
 from fleet.errors import LocalProtocolError
 from fleet.protocol import limits
 from fleet.protocol.contradiction import of_intents
@@ -14,6 +17,8 @@ from fleet.protocol.gossip import Relay, gossip
 from fleet.protocol.ports import Ports
 from fleet.protocol.proposing import Proposing
 from fleet.protocol.records import Commitment, Contradiction, Identity, LiveTube, Local, Ready, Stats, Tuning
+from fleet.protocol.restore import Restored
+from fleet.protocol.revoking import revoke
 from fleet.protocol.situation import Situation, clip
 from fleet.protocol.table import HOLDING, OBSERVED, UNCOMMITTED, Event, Phase, after
 from fleet.protocol.turn import Turn
@@ -40,6 +45,9 @@ class Core:
         self._said: Intent | None = None
         self._said_ms = 0
         self._latest_ms = 0
+        self._restored: Restored | None = None
+        self._left = ("", -1, 0)
+        """Zone and session engaged with before, and until when proposals from then may be open."""
 
     # Engagement.
 
@@ -55,8 +63,26 @@ class Core:
         at.outbox.zone, at.outbox.session = zone, session
         self._pass_time(now_ms)
         at.engaged, at.engaged_ms, at.local, at.phase = True, now_ms, None, Phase.APPROACH
+        if self._left[:2] == (zone, session):  # what was said to its proposals is forgotten: say nothing twice
+            at.quiet_until_ms = max(at.quiet_until_ms, self._left[2])
+        self._take_up(zone, session, now_ms)
         self._said = None
         self._turn.reset(now_ms)
+
+    def restore(self, restored: Restored) -> None:
+        """Begin with what the stable log says (rule P11); once, before engaging with any zone.
+
+        A commitment is taken up when its zone is engaged with. A vehicle that can still stop before the line
+        should :meth:`release` it then; one that cannot announces where it is, and the lease runs out.
+        """
+        if self._zone or self._restored is not None:
+            raise LocalProtocolError("a core is restored once, before it engages with a zone")
+        at = self._at
+        self._restored, self._seq = restored, restored.seq
+        at.quiet_until_ms = restored.quiet_until_ms
+        self._proposing.resume(restored.epoch)
+        for tube in restored.tubes:
+            at.ledger.put(replace(tube, body=at.identity.body) if tube.vehicle == self._me else tube)
 
     def disengage(self, now_ms: int) -> None:
         """Leave the zone's agreement. Promises to others are kept until they die; own tubes are given back.
@@ -73,6 +99,7 @@ class Core:
         if at.local is not None:
             at.phase = Phase.CLEARED
             self._say(at.local, now_ms)
+        self._left = (self._zone, self._session, now_ms + limits.DECIDE_MS_MAX + 2 * at.tuning.eps_ms)
         self._zone, self._session = "", -1
         at.engaged, at.local = False, None
         at.peers.clear()
@@ -90,6 +117,15 @@ class Core:
         if local is not None and local.pnr_passed and not local.cleared:
             raise LocalProtocolError("past the point of no return a commitment ends only by clearing the zone")
         self._voting.end_commitment(f"released:{reason}", now_ms)
+        self._flush(now_ms)
+
+    def revoke(self, vehicles: Iterable[str], now_ms: int) -> None:
+        """The keys of ``vehicles`` are out, by a list that the node has checked; effective at once.
+
+        Nothing is undone past the point of no return, and what they hold stays in the way until it dies.
+        """
+        for vehicle in sorted(vehicles):
+            revoke(self._at, self._voting, vehicle, now_ms)
         self._flush(now_ms)
 
     # Input.
@@ -111,6 +147,9 @@ class Core:
         stats.received_bytes += len(raw)
         kind = message.kind
         stats.received[_KIND_NAMES[kind]] += 1
+        if sender in self._at.revoked:
+            stats.refused["revoked"] += 1
+            return
         peers = self._at.peers
         if not peers.spend(sender, now_ms):
             stats.refused["flood"] += 1
@@ -247,6 +286,14 @@ class Core:
         if now_ms < self._latest_ms:
             raise LocalProtocolError(f"time went back from {self._latest_ms} to {now_ms} ms")
         self._latest_ms = now_ms
+    def _take_up(self, zone: str, session: int, now_ms: int) -> None:
+        """The commitment from before a restart, if it is one through this zone and its lease lives."""
+        restored, at = self._restored, self._at
+        if restored is None or restored.commitment is None or (restored.zone, restored.session) != (zone, session):
+            return
+        if now_ms < restored.commitment.lease_end_ms - at.tuning.eps_ms:
+            at.commitment, at.phase = restored.commitment, Phase.COMMITTED
+        self._restored = replace(restored, commitment=None)
 
     def _observe(self, local: Local, now_ms: int) -> None:
         """The own vehicle's state as events of the table, and the end of the own lease."""
@@ -337,7 +384,7 @@ class Core:
             vehicle=who.vehicle, seq=max(self._seq + 1, now_ms), stamp_ms=now_ms, phase=self.phase,
             path_id=local.path_id, body=who.body, arrived_ms=local.arrived_ms, eta_ms=local.eta_ms,
             urgency=local.urgency, charter_id=who.charter_id, map_digest=who.map_digest,
-            ready=willing and able and now_ms >= at.engaged_ms + at.tuning.listen_ms - limits.INTENT_MS,
+            ready=willing and able and now_ms >= at.signs_from_ms - limits.INTENT_MS,
             plan=at.driven_plan(local),
             held=b"" if held is None else held.proposal_hash,
             lease_end_ms=0 if held is None else held.lease_end_ms,

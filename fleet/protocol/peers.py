@@ -52,6 +52,13 @@ class Peers:
         self._changed.clear()
         self.full_until_ms = 0
 
+    def forget(self, vehicle: str) -> None:
+        """As if ``vehicle`` had never spoken: neither its words nor its silence count."""
+        self._peers.pop(vehicle, None)
+        self._silent.pop(vehicle, None)
+        self._changed.pop(vehicle, None)
+        self._memo.clear()
+
     def hear(self, opened: Opened, sender: str, intent: Intent, now_ms: int) -> str:
         """Take an intent; returns why not, or nothing. Size, zone and session are already checked."""
         peer = self._peers.get(sender)
@@ -167,13 +174,6 @@ class Peers:
             if peer.intent is not None and peer.intent.stamp_ms < oldest_ms and peer.intent.phase is not Phase.CLEARED:
                 found[vehicle] = peer.intent
         return dict(sorted(found.items()))
-
-    def forget(self, vehicle: str) -> None:
-        """Take back all that ``vehicle`` has said of itself."""
-        self._peers.pop(vehicle, None)
-        self._silent.pop(vehicle, None)
-        self._changed.pop(vehicle, None)
-        self._memo.clear()
 
     def expire(self, now_ms: int) -> None:
         """Those silent for long are no longer peers; what they promised, and their last words, are kept."""

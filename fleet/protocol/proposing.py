@@ -22,6 +22,10 @@ class Proposing:
         self._epoch = 0
         self._able = False
 
+    def resume(self, epoch: int) -> None:
+        """Go on numbering after ``epoch``: no number is used for two proposals, over restarts too."""
+        self._epoch = epoch
+
     def tick(self, now_ms: int) -> None:
         """Propose for this vehicle and others if nothing is open and its turn has come."""
         at, own = self._at, self._at.own

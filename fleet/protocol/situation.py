@@ -48,8 +48,12 @@ class Situation:
         self.commitment: Commitment | None = None
         self.engaged = False
         self.engaged_ms = 0
+        self.quiet_until_ms = 0
+        """After a restart nothing is signed before (rule P11); 0: no restart."""
         self.announce = False
         """Something changed that peers should hear of at once."""
+        self.revoked: set[str] = set()
+        """Vehicles whose keys are out: bodies without a voice. Asked by name only, never gone through."""
         self.missed: dict[str, int] = {}
         """Members that refusals said were missing, and when: the next proposal names them, heard or not."""
         self.disowned: dict[bytes, int] = {}
@@ -59,10 +63,15 @@ class Situation:
         self.planless_until_ms = 0
         """Until then the own planner has just found no way for this vehicle: others may go first without bound."""
 
+    @property
+    def signs_from_ms(self) -> int:
+        """Nothing is promised or adopted before: the vehicle listens first, and longer after a restart."""
+        return max(self.engaged_ms + self.tuning.listen_ms, self.quiet_until_ms)
+
     def may_sign(self, now_ms: int) -> Local | None:
         """The own estimate if anything may be signed now: engaged, listened for a while, estimate recent."""
         local = self.local
-        if local is None or not self.engaged or now_ms < self.engaged_ms + self.tuning.listen_ms:
+        if local is None or not self.engaged or now_ms < self.signs_from_ms or self.me in self.revoked:
             return None
         return local if self.trusts_clock(now_ms) else None
 
@@ -181,6 +190,7 @@ class Situation:
             for member in proposal.members
             if member in concerned and concerned[member].charter_id != self.identity.charter_id
         ]
+        final += self._revoked(proposal)
         missing, gone = self._missing(proposal, concerned, local, now_ms)
         (passing if gone else final).extend([f"members_missing:{','.join(missing)}"] if missing else ())
         passing += [f"blocked:{why}" for why in local.blocking]
@@ -215,6 +225,7 @@ class Situation:
     def adoption_objections(self, ballot: Ballot, local: Local, lease_end_ms: int, now_ms: int) -> tuple[str, ...]:
         """Reasons not to use the own tube although all have signed (rules P4, P5)."""
         reasons = [*self._state_objections(local), *(f"blocked:{why}" for why in local.blocking)]
+        reasons += self._revoked(ballot.proposal)
         if now_ms >= lease_end_ms - self.tuning.eps_ms:
             reasons.append(f"lease:{lease_end_ms}")
         if not local.wants_commit or not self.may_change(local):
@@ -238,6 +249,9 @@ class Situation:
         if not local.has_contingency:
             reasons.append("no_contingency")
         return reasons
+
+    def _revoked(self, proposal: Proposal) -> list[str]:
+        return [f"revoked:{vehicle}" for vehicle in proposal.members if vehicle in self.revoked]
 
     def _own_objections(self, proposal: Proposal, local: Local, now_ms: int) -> list[str]:
         reasons = self._state_objections(local)

@@ -24,6 +24,8 @@ class Voting:
         self.given_back = GivenBack()
         self._orphans: deque[Message] = deque(maxlen=limits.ORPHANS_MAX)
         self.certificates: deque[bytes] = deque(maxlen=limits.CERTIFICATES_MAX)
+        self._unsaid: deque[bytes] = deque(maxlen=limits.LIVE_MAX)
+        """Given back while nothing could be signed: before the first estimate, or in doubt about the clock."""
 
     def clear(self) -> None:
         """Forget the ballots of a zone that was left; promises stay in the ledger."""
@@ -33,6 +35,7 @@ class Voting:
         self.given_back.clear()
         self._orphans.clear()
         self.certificates.clear()
+        self._unsaid.clear()
 
     # What is heard. Each returns why a message was not taken, or nothing.
 
@@ -108,6 +111,10 @@ class Voting:
         ballot.own = Own.ACCEPTED
         at.ledger.add(ballot.proposal, ballot.hash, "promise", at.bodies(ballot.proposal))
         vote = at.outbox.sign(Vote(ballot.hash, True))
+        for entry in ballot.proposal.batch:
+            newest = at.peers.newest(entry.vehicle)
+            if newest is not None:
+                at.outbox.persist(newest.raw)  # the body that the tube was judged with
         at.outbox.persist(ballot.message.raw)
         at.outbox.persist(vote.raw)
         if ballot.proposal.coordinator == at.me:
@@ -120,6 +127,9 @@ class Voting:
     def tick(self, now_ms: int) -> None:
         """Late votes and adoptions, and the end of what was not decided in time."""
         at = self._at
+        if self._unsaid and at.trusts_clock(now_ms):
+            self._say_release(tuple(self._unsaid), now_ms)
+            self._unsaid.clear()
         for proposal in [p for p, ms in at.disowned.items() if now_ms - ms > limits.DECIDE_MS_MAX]:
             del at.disowned[proposal]
         for ballot in list(at.ballots.values()):
@@ -177,7 +187,7 @@ class Voting:
         at.peers.forget(vehicle)
         for ballot in at.ballots.values():
             if vehicle in ballot.position:
-                self._close(ballot, f"quarantined:{vehicle}", now_ms)
+                self.close(ballot, f"quarantined:{vehicle}", now_ms)
 
     # Private.
 
@@ -217,7 +227,7 @@ class Voting:
             self._at.ledger.remove(message.sender, ballot.hash)  # who refuses will never adopt its own tube in it
             self._refused(ballot, message.sender, body.reasons, now_ms)
         elif isinstance(body, Abort) and message.sender == ballot.proposal.coordinator:
-            self._close(ballot, "aborted", now_ms)
+            self.close(ballot, "aborted", now_ms)
         return ""
 
     def _contradicts(self, ballot: Ballot, member: str, now_ms: int) -> bool:
@@ -330,9 +340,10 @@ class Voting:
     def _refused(self, ballot: Ballot, who: str, reasons: tuple[str, ...], now_ms: int) -> None:
         """Some member will never sign: the own tube in it is given up at once, so that others may go on."""
         ballot.refused_by.setdefault(who, reasons)
-        self._close(ballot, f"refused_by:{who}", now_ms)
+        self.close(ballot, f"refused_by:{who}", now_ms)
 
-    def _close(self, ballot: Ballot, why: str, now_ms: int) -> None:
+    def close(self, ballot: Ballot, why: str, now_ms: int) -> None:
+        """Nothing comes of it any more: the own tube in it is given up, and others are told."""
         at = self._at
         if ballot.complete_ms is not None or ballot.closed:
             return
@@ -369,10 +380,15 @@ class Voting:
 
     def _release(self, proposals: tuple[bytes, ...], reason: str, now_ms: int) -> None:
         at = self._at
-        if at.trusts_clock(now_ms):  # otherwise the next intents say it, by not listing the tube as live
-            at.outbox.persist(at.outbox.post(Release(proposals, now_ms)).raw)
+        if at.trusts_clock(now_ms):
+            self._say_release(proposals, now_ms)
+        else:
+            self._unsaid.extend(proposals)
         at.outbox.note("release", proposals=[proposal.hex() for proposal in proposals], reason=reason)
         at.announce = True
+
+    def _say_release(self, proposals: tuple[bytes, ...], now_ms: int) -> None:
+        self._at.outbox.persist(self._at.outbox.post(Release(proposals, now_ms)).raw)
 
 
 def _subject(message: Message) -> bytes:
