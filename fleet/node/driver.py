@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from fleet.node.accounting import Accounting
 from fleet.node.bodies import planner_body, scale_of
 from fleet.node.hearing import Hearing
 from fleet.node.kernel import Kernel, Rest, usable
@@ -25,7 +26,7 @@ from fleet.protocol.records import Adopt, Drop, Local
 from fleet.protocol.records import Commitment as Held
 from fleet.protocol.table import OBSTRUCTING, Phase
 from hardware.base import Applied
-from planners.interface import Body, Commitment
+from planners.interface import Body
 from planners.timed_path import TimedPath
 from planners.zone_map import Passage
 
@@ -34,7 +35,6 @@ LOOK_MS = 100
 """Sensors deliver tracks at this rate."""
 ANNOUNCE_LENGTHS = 6.0
 """A vehicle announces itself at least this many lengths before the line, however low the limit is."""
-_CLASHES_KEPT = 64
 _NEAR_LEADER_M = 40.0
 _GONE_LENGTHS = 12.0
 """So far beyond its last zone nobody who is planned through it looks at a vehicle any more; it falls silent."""
@@ -74,7 +74,6 @@ class Node:
         self.road = parts.road
         self._engagement: _Engagement | None = None
         self._committed: TimedPath | None = None
-        self._clashes: dict[tuple[TimedPath, TimedPath], bool] = {}
         self._plan_raw = b""
         self._hearing = Hearing(parts.name, parts.core, parts.codec, parts.book, parts.session)
         self._breached = False
@@ -82,6 +81,7 @@ class Node:
         self._calm = self._odd = False
         self._several_zones = len(parts.book.roads.zone_map.zones) > 1
         planner = GuardedPlanner(parts.planner)
+        self._accounting = Accounting(self._hearing, parts.judge, parts.lanes, self.body, self.scale)
         self._own = OwnPlan(self.kernel, self._hearing, parts.judge, planner, self.body, self.scale)
         self.sight = BySight(parts.core, parts.around, parts.judge, planner, parts.book, self.body, self.scale)
         parts.judge.beyond = self._hearing.beyond
@@ -219,34 +219,16 @@ class Node:
                 engagement.aborting = f"silent:{parts.around.tracks[row].track_id}"
                 return
         for peer, intent in self._hearing.heard(now_ms).items():
-            if intent.phase in OBSTRUCTING and self._ran_into(now_ms, plan, peer):
+            if intent.phase in OBSTRUCTING and self._accounting.ran_into(now_ms, plan, peer):
                 engagement.aborting = f"occupied:{peer}"
                 return
 
     def _account(self, now_ms: int, engagement: _Engagement) -> None:
-        """Tell the kernel whose announced plans, of those ahead, this vehicle's plan is clear of."""
+        """Tell the kernel who of those ahead is accounted for; give a plan back that somebody else is in the way of."""
         kernel = self.kernel
-        plan = kernel.plan
-        peers = {one.peer for one in kernel.status.ahead if one.peer is not None}
-        clear = {peer for peer in peers if plan is not None and not self._ran_into(now_ms, plan, peer)}
-        kernel.accounted = frozenset(clear)
-        if peers - clear and self._committed is not None and not kernel.status.past_no_return:
-            engagement.aborting = f"leader:{min(peers - clear)}"
-
-    def _ran_into(self, now_ms: int, plan: TimedPath, peer: str) -> bool:
-        """Whether a vehicle ahead announces a plan that this vehicle's plan would run into."""
-        other = self._hearing.commitment(peer, now_ms)
-        if other is None:
-            return False
-        key = (plan, other.plan)
-        known = self._clashes.get(key)
-        if known is None:
-            behind = self._parts.lanes.follows(now_ms * 1e-3, (other.body, other.plan), (self.body, plan))
-            known = not behind and self._parts.judge.clash(Commitment(self.body, plan), other, now_ms)
-            if len(self._clashes) >= _CLASHES_KEPT:
-                self._clashes.clear()
-            self._clashes[key] = known
-        return known
+        kernel.accounted, others = self._accounting.of(now_ms, kernel.plan, kernel.status.ahead, self._parts.around)
+        if others and self._committed is not None and not kernel.status.past_no_return:
+            engagement.aborting = f"leader:{min(others)}"
 
     # --- engagement with a zone
 
@@ -362,6 +344,9 @@ class Node:
                     self._adopt(now_ms, effect)
                 elif isinstance(effect, Drop):
                     self._drop(now_ms, effect)
+                else:
+                    proof = {"kind": effect.kind, "first": effect.first.hex(), "second": effect.second.hex()}
+                    self._parts.note(now_ms, "contradiction", {"vehicle": effect.vehicle, **proof})
             for kind, detail in ready.notes:
                 self._parts.note(now_ms, kind, detail)
             core.advance(ready)

@@ -74,6 +74,7 @@ class Surroundings:
         self.table: Floats = np.empty((0, 6))
         self._leader_out: Floats = np.empty(0)
         self.peer_of: list[str | None] = []
+        self._announced: list[tuple[float, float] | None] = []
         self._placements: dict[int, tuple[Placement, ...]] = {}
         self._standing: dict[int, tuple[float, float]] = {}
 
@@ -87,12 +88,18 @@ class Surroundings:
         self._steady(tracks)
         self._leader_out = np.empty(4 * count)
         peers = list(heard)
-        self.peer_of = [None] * count
+        self.peer_of, self._announced = [None] * count, [None] * count
         if count and peers:
             expected = np.array([place for _, place in peers], dtype=np.float64)
             match = np.empty(count, dtype=np.int64)
             associate(self.table, expected, 2.5 * self._scale, match)
             self.peer_of = [peers[k][0] if k >= 0 else None for k in match.tolist()]
+            self._announced = [peers[k][1] if k >= 0 else None for k in match.tolist()]
+
+    def strayed_m(self, row: int) -> float:
+        """How far track ``row``, which speaks, is from where it says that it is."""
+        announced = self._announced[row]
+        return math.inf if announced is None else math.dist(announced, self.table[row, :2].tolist())
 
     def _steady(self, tracks: Sequence[Track]) -> None:
         """Put those that stand at the mean of late looks, since only the noise moves."""
