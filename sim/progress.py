@@ -50,6 +50,11 @@ class Progress:
         if self._bar is not None:
             self._bar.update(self._task, description=what, total=None, note="")
 
+    def share(self, what: str, done: int, of: int) -> None:
+        """``done`` of ``of`` parts of ``what`` are finished."""
+        if self._bar is not None:
+            self._bar.update(self._task, description=what, total=of, completed=done, note="")
+
     def start(self, title: str, total: int) -> None:
         """The run begins; ``total`` vehicles are to leave."""
         self._started_s = perf_counter()

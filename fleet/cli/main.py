@@ -21,6 +21,7 @@ COMMANDS = {
     "list": ("fleet.cli.listing", "Scenarios, maps, worlds, planners, mechanisms and vehicles."),
     "map": ("fleet.cli.map", "Draw a map with its paths and zones."),
     "report": ("fleet.cli.report", "Rebuild the report of a run, or compare several."),
+    "plan": ("fleet.cli.plan", "Plan car-like vehicles in free space: a published instance."),
     "bench": ("fleet.cli.bench", "Published benchmarks of this machine, as tables."),
     "keys": ("fleet.cli.keys", "Make, enrol, revoke and show the keys of vehicles."),
     "evidence": ("fleet.cli.evidence", "Check evidence against a vehicle, offline."),
