@@ -101,41 +101,36 @@ def associate(tracks, expected, gate, out):
 
 @kernel(
     void(
-        float64,
-        float64,
-        float64,
-        _READ,
-        _READ,
-        _READ,
-        types.Array(int64, 1, "C", readonly=True),
-        float64,
-        float64,
-        int64[::1],
+        int64[::1], float64[:, ::1], _READ, _READ, _READ, _READ, types.Array(int64, 1, "C", readonly=True),
+        float64, float64, int64[:, ::1],
     )
-)
-def nearest_samples(x, y, yaw, path_x, path_y, path_yaw, offsets, gate, heading_gate, out):
-    """Per path (flat arrays with ``offsets``) the sample next to (x, y), -1 where it is farther than ``gate``.
+)  # fmt: skip
+def nearest_samples(  # noqa: PLR0913, PLR0917 - a kernel takes scalars
+    rows, tracks, path_x, path_y, path_yaw, step, offsets, gate, heading_gate, out
+):
+    """For each of ``rows`` of ``tracks`` (x, y, yaw, ...) and each path the sample next to it; int64 [row, path].
 
-    A path is searched every eighth sample first: samples are dense against the gate. The heading must
-    agree within ``heading_gate``.
+    Paths are flat arrays with ``offsets``, a sample every ``step`` [path] metres. -1 where the next sample is
+    farther than ``gate`` or the headings differ by more than ``heading_gate``. From a sample ``d`` away the next
+    that may be nearer than the best so far is as many samples on as fit into the difference.
     """
-    stride = 8
-    for p in range(offsets.shape[0] - 1):
-        out[p] = -1
-        first, last = offsets[p], offsets[p + 1]
-        best = np.inf
-        at = first
-        for k in range(first, last, stride):
-            d2 = (path_x[k] - x) ** 2 + (path_y[k] - y) ** 2
-            if d2 < best:
-                best = d2
-                at = k
-        for k in range(max(first, at - stride), min(last, at + stride + 1)):
-            d2 = (path_x[k] - x) ** 2 + (path_y[k] - y) ** 2
-            if d2 < best:
-                best = d2
-                at = k
-        turn = yaw - path_yaw[at]
-        turn = abs(turn - 2.0 * np.pi * np.floor(turn / (2.0 * np.pi) + 0.5))
-        if best <= gate * gate and turn <= heading_gate:
-            out[p] = at - first
+    for n in range(rows.shape[0]):
+        x, y, yaw = tracks[rows[n], 0], tracks[rows[n], 1], tracks[rows[n], 2]
+        for p in range(offsets.shape[0] - 1):
+            out[n, p] = -1
+            first, last = offsets[p], offsets[p + 1]
+            best = gate
+            at = -1
+            k = first
+            while k < last:
+                d = np.hypot(path_x[k] - x, path_y[k] - y)
+                if d < best or (d == best and at < 0):
+                    best = d
+                    at = k
+                k += max(1, int((d - best) / step[p]))
+            if at < 0:
+                continue
+            turn = yaw - path_yaw[at]
+            turn = abs(turn - 2.0 * np.pi * np.floor(turn / (2.0 * np.pi) + 0.5))
+            if turn <= heading_gate:
+                out[n, p] = at - first

@@ -14,7 +14,7 @@ import numpy as np
 from planners._profile import Drive
 from planners.blocking import AFTER, UNDECIDED, Blocking, Obstacle, margin_m
 from planners.interface import Body, Commitment
-from planners.profile import Start, profile_knots, size_scale
+from planners.profile import Start, profile_knots, size_scale, usable
 from planners.rounding import integer_plan
 from planners.tasks import AIM_SHORT_M, EASE, Task, Tasks
 from planners.timed_path import TimedPath
@@ -30,14 +30,14 @@ def approach_plan(
     sequential: Tasks,
     body: Body,
     path_id: str,
-    state: tuple[float, float],
+    state: tuple[float, float, float],
     now_ms: int,
     ahead: tuple[float, Commitment | None],
 ) -> TimedPath:
     """See :meth:`planners.interface.JointPlanner.approach`; ``ahead`` is (stop_s_m, leader)."""
     path = sequential.path(path_id)
     stop_s_m, leader = ahead
-    start = Start((), now_ms, round(state[0] * 1000.0) * 1e-3, max(0, round(state[1] * 1000.0)) * 1000, 0.0)
+    start = _start(body, state, now_ms)
     grid = sequential.grid(now_ms)
     obstacles = [] if leader is None else [Obstacle(leader.plan.vehicle, leader.body, leader.plan)]
     blocking = Blocking(body, path_id, obstacles, grid, sequential.tables)
@@ -53,6 +53,15 @@ def approach_plan(
     if knots is None:
         return TimedPath(body.vehicle, path_id, now_ms, round(start.s_m * 1000.0), 0, ((1000, 0),))
     return integer_plan(body, path, None, start, knots)
+
+
+def _start(body: Body, state: tuple[float, float, float], now_ms: int) -> Start:
+    """``state`` in the integers of a plan; its acceleration within what plans ask for."""
+    s_m, v_mps, a_mps2 = state
+    accel, brake = usable(body.limits)
+    v_umps = max(0, round(v_mps * 1000.0)) * 1000
+    a_mps2 = min(max(a_mps2, -brake), accel) if v_umps else 0.0
+    return Start((), now_ms, round(s_m * 1000.0) * 1e-3, v_umps, a_mps2)
 
 
 def _driving(sequential: Tasks, task: Task) -> Floats | None:

@@ -7,8 +7,9 @@ every proposal. Everything that is not a loop over pieces or pairs is inherited 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
+from itertools import chain
 
 import numpy as np
 import numpy.typing as npt
@@ -23,14 +24,18 @@ from planners.zone_map import ZoneMap
 Ints = npt.NDArray[np.int64]
 
 
+def _nothing() -> Floats:
+    return np.zeros((0, 4))
+
+
 @dataclass(frozen=True, slots=True)
 class _Rows:
     """One commitment as rows for the kernels, or why it is unusable."""
 
     wrong: Finding | None
     path: int = 0
-    pieces: tuple[tuple[float, ...], ...] = ()
-    segments: tuple[tuple[float, ...], ...] = ()
+    pieces: Floats = field(default_factory=_nothing)
+    segments: Floats = field(default_factory=_nothing)
     body: tuple[float, ...] = ()
     motion: tuple[float, ...] = ()
     course: tuple[float, ...] = ()
@@ -66,24 +71,27 @@ class FastVerifier(Verifier):
 
     def limits(self, body: Body, plan: TimedPath) -> tuple[Finding, ...]:
         c = Commitment(body, plan)
-        wrong = self._rows(c).wrong
-        return (wrong,) if wrong is not None else self._limits_of([c], self._batch([c]))
+        rows = self._rows(c)
+        return (rows.wrong,) if rows.wrong is not None else self._limits_of([c], _batch([c], [rows]))
 
     def pair(self, a: Commitment, b: Commitment, *, from_ms: int) -> Finding | None:
-        wrong = self._rows(a).wrong or self._rows(b).wrong
+        rows = [self._rows(a), self._rows(b)]
+        wrong = rows[0].wrong or rows[1].wrong
         if wrong is not None:
             return wrong
-        found = self._sweep([a, b], self._batch([a, b]), [(0, 1)], from_ms)
+        found = self._sweep([a, b], _batch([a, b], rows), [(0, 1)], from_ms)
         return found[0] if found else None
 
     def joint(self, plans: Sequence[Commitment], others: Sequence[Commitment], *, from_ms: int) -> tuple[Finding, ...]:
-        wrong_plans = {k: wrong for k, c in enumerate(plans) if (wrong := self._rows(c).wrong) is not None}
+        of_plans, of_others = [self._rows(c) for c in plans], [self._rows(c) for c in others]
+        wrong_plans = {k: rows.wrong for k, rows in enumerate(of_plans) if rows.wrong is not None}
         planned = {c.plan.vehicle for c in plans}
-        wrong_others = [wrong for c in others if (wrong := self._rows(c).wrong) is not None]
+        wrong_others = [rows.wrong for rows in of_others if rows.wrong is not None]
         mine = [c for k, c in enumerate(plans) if k not in wrong_plans]
-        rest = [c for c in others if c.plan.vehicle not in planned and self._rows(c).wrong is None]
-        both = mine + rest
-        batch = self._batch(both)
+        rest = [k for k, c in enumerate(others) if c.plan.vehicle not in planned and of_others[k].wrong is None]
+        both = mine + [others[k] for k in rest]
+        rows = [one for one in of_plans if one.wrong is None] + [of_others[k] for k in rest]
+        batch = _batch(both, rows)
         names = [c.plan.vehicle for c in both]
         pairs = [(i, j) for i in range(len(mine)) for j in range(i + 1, len(both)) if names[i] != names[j]]
         limits = iter(self._by_plan(mine, batch))
@@ -99,27 +107,13 @@ class FastVerifier(Verifier):
         return _Rows(
             None,
             self._index[c.plan.path_id],
-            course.pieces,
-            tuple((start, dt, a, float(stands)) for start, dt, a, stands in course.segments),
+            _table(course.pieces, 4),
+            _table([(start, dt, a, float(stands)) for start, dt, a, stands in course.segments], 4),
             (outline.front_m, outline.back_m, outline.half_m, gone_s(course, ground, c.body)),
             (limits.speed_mps_max, limits.accel_mps2_max, limits.brake_mps2_max, limits.lateral_accel_mps2_max,
              limits.jerk_mps3_max, check_limits.step_mps2_max(c.body)),
             (course.end_s, course.v_end_mps, course.reverse_mps, course.reverse_s, ground.length_m),
         )  # fmt: skip
-
-    def _batch(self, commitments: Sequence[Commitment]) -> _Batch:
-        rows = [self._rows(c) for c in commitments]
-        return _Batch(
-            np.array([r.path for r in rows], dtype=np.int64),
-            np.array([c.plan.t0_ms for c in commitments], dtype=np.int64),
-            _offsets([len(r.pieces) for r in rows]),
-            _table([piece for r in rows for piece in r.pieces], 4),
-            _offsets([len(r.segments) for r in rows]),
-            _table([segment for r in rows for segment in r.segments], 4),
-            _table([r.body for r in rows], 4),
-            _table([r.motion for r in rows], 6),
-            _table([r.course for r in rows], 5),
-        )
 
     def _limits_of(self, plans: Sequence[Commitment], batch: _Batch) -> tuple[Finding, ...]:
         return tuple(f for found in self._by_plan(plans, batch) for f in found)
@@ -156,11 +150,25 @@ class FastVerifier(Verifier):
         return found
 
 
+def _batch(commitments: Sequence[Commitment], rows: Sequence[_Rows]) -> _Batch:
+    return _Batch(
+        np.array([r.path for r in rows], dtype=np.int64),
+        np.array([c.plan.t0_ms for c in commitments], dtype=np.int64),
+        _offsets([len(r.pieces) for r in rows]),
+        np.concatenate([_nothing(), *[r.pieces for r in rows]]),
+        _offsets([len(r.segments) for r in rows]),
+        np.concatenate([_nothing(), *[r.segments for r in rows]]),
+        _table([r.body for r in rows], 4),
+        _table([r.motion for r in rows], 6),
+        _table([r.course for r in rows], 5),
+    )
+
+
 def _offsets(counts: list[int]) -> Ints:
     out = np.zeros(len(counts) + 1, dtype=np.int64)
     np.cumsum(counts, out=out[1:])
     return out
 
 
-def _table(rows: list[tuple[float, ...]], width: int) -> Floats:
-    return np.array(rows, dtype=np.float64).reshape(-1, width)
+def _table(rows: Sequence[tuple[float, ...]], width: int) -> Floats:
+    return np.fromiter(chain.from_iterable(rows), np.float64, width * len(rows)).reshape(-1, width)

@@ -65,7 +65,7 @@ class FirstCome:
         self,
         body: Body,
         path_id: str,
-        state: tuple[float, float],
+        state: tuple[float, float, float],
         *,
         now_ms: int,
         stop_s_m: float,

@@ -84,7 +84,7 @@ class JointPlanner(Protocol):
         self,
         body: Body,
         path_id: str,
-        state: tuple[float, float],
+        state: tuple[float, float, float],
         *,
         now_ms: int,
         stop_s_m: float,
@@ -92,7 +92,8 @@ class JointPlanner(Protocol):
     ) -> TimedPath:
         """The plan of a vehicle without agreement: drive on, stand with the front bumper at ``stop_s_m``.
 
-        ``state`` is (s_m of the rear axle, v_mps). ``stop_s_m`` = inf: drive to the end of the path.
+        ``state`` is (s_m of the rear axle, v_mps, a_mps2): the plan begins with that acceleration and
+        changes it no faster than the jerk limit allows. ``stop_s_m`` = inf: drive to the end of the path.
         The plan keeps behind ``leader``. Where the vehicle cannot stop in time it brakes as hard as
         its limits allow.
         """

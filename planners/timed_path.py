@@ -94,6 +94,7 @@ class SegmentArrays:
     v_mps: npt.NDArray[np.float64]
     a_mps2: npt.NDArray[np.float64]
     _t: tuple[float, ...]
+    _rows: tuple[tuple[float, float, float, float], ...]
 
     @staticmethod
     def of(plan: TimedPath) -> SegmentArrays:
@@ -108,14 +109,16 @@ class SegmentArrays:
         rows.append((t, s, v, 0.0))
         table = np.array(rows, dtype=np.float64).T.copy()
         table.setflags(write=False)
-        return SegmentArrays(table[0], table[1], table[2], table[3], tuple(row[0] for row in rows))
+        return SegmentArrays(table[0], table[1], table[2], table[3], tuple(row[0] for row in rows), tuple(rows))
 
     def at(self, t_s: float) -> tuple[float, float, float]:
         """(s_m, v_mps, a_mps2) at ``t_s``; constant speed is assumed outside the plan's time span."""
         k = max(0, bisect_right(self._t, t_s) - 1)
-        dt = t_s - self._t[k]
-        v, a = float(self.v_mps[k]), float(self.a_mps2[k]) if dt >= 0.0 else 0.0
-        return float(self.s_m[k]) + v * dt + 0.5 * a * dt * dt, max(0.0, v + a * dt), a
+        t, s, v, a = self._rows[k]
+        dt = t_s - t
+        if dt < 0.0:
+            a = 0.0
+        return s + v * dt + 0.5 * a * dt * dt, max(0.0, v + a * dt), a
 
 
 def _zigzag(value: int) -> int:

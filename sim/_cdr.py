@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 import struct
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +23,8 @@ _STAMP = struct.Struct("<iI")
 _POSE = struct.Struct("<7d")
 _TWIST = struct.Struct("<6d")
 _RGBA = struct.Struct("<4f")
+_GRID = 8
+"""Values are aligned to their size, at most this many bytes: a piece looks the same at the same offset in this grid."""
 
 Rgba = tuple[float, float, float, float]
 
@@ -198,6 +201,22 @@ class MarkerWriter:
         self.patches.append((stamp_at, pose_at, rgba_at))
 
 
+@lru_cache(maxsize=4096)
+def _box_and_label(
+    name: tuple[str, int], size: tuple[float, float, float], lifetime_ms: int, offset: int
+) -> tuple[bytes, list[tuple[int, int, int]]]:
+    """Two markers as bytes that begin ``offset`` behind a multiple of eight, and their patches counted from there."""
+    writer = MarkerWriter(0, 0)
+    out = writer.cdr.out
+    out += bytes((offset - len(out) + len(HEADER)) % _GRID)
+    first = len(out)
+    vehicle_id, number = name
+    writer.marker(1, ("vehicles", number), size, (0.0, 0.0, 0.0, 1.0), lifetime_ms=lifetime_ms)
+    letter = (0.0, 0.0, 0.6 * size[1])
+    writer.marker(9, ("labels", number), letter, (1.0, 1.0, 1.0, 1.0), lifetime_ms=lifetime_ms, text=vehicle_id)
+    return bytes(out[first:]), [(a - first, b - first, c - first) for a, b, c in writer.patches]
+
+
 class BoxesTemplate:
     """A MarkerArray with a box and a label per vehicle, laid out once per set of vehicles."""
 
@@ -207,13 +226,12 @@ class BoxesTemplate:
         self, names: Sequence[tuple[str, int]], sizes: Sequence[tuple[float, float, float]], lifetime_ms: int
     ) -> None:
         """``names``: vehicle id and number; ``sizes``: length_m, width_m, height_m."""
-        writer = MarkerWriter(2 * len(names), 0)
-        for (vehicle_id, number), size in zip(names, sizes, strict=True):
-            writer.marker(1, ("vehicles", number), size, (0.0, 0.0, 0.0, 1.0), lifetime_ms=lifetime_ms)
-            letter = (0.0, 0.0, 0.6 * size[1])
-            writer.marker(9, ("labels", number), letter, (1.0, 1.0, 1.0, 1.0), lifetime_ms=lifetime_ms, text=vehicle_id)
-        self._out = writer.cdr.out
-        self._patches = writer.patches
+        out = self._out = MarkerWriter(2 * len(names), 0).cdr.out
+        self._patches: list[tuple[int, ...]] = []
+        for name, size in zip(names, sizes, strict=True):
+            piece, patches = _box_and_label(name, size, lifetime_ms, (len(out) - len(HEADER)) % _GRID)
+            self._patches += [tuple(len(out) + at for at in offsets) for offsets in patches]
+            out += piece
         self.height_m = [size[2] for size in sizes]
 
     def encode(self, stamp: tuple[int, int], centres: Sequence[Sequence[float]], colours: Sequence[Rgba]) -> bytes:

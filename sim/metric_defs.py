@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 
 from fleet.errors import ConfigError
 
@@ -161,13 +162,14 @@ def validate_expectations(names: Sequence[str], *, source: str) -> None:
     Raises
     ------
     ConfigError
-        A name is unknown; the text lists the known ones.
+        A name is unknown; the text names the nearest ones.
     """
     for name in names:
         if name not in EXPECTATION_NAMES:
-            known = ", ".join(BY_NAME)
+            near = get_close_matches(name, sorted(EXPECTATION_NAMES), n=3, cutoff=0.0)
             raise ConfigError(
-                f"{source}: expectations.{name}: unknown; known: {known}, each also with _min or _max behind"
+                f"{source}: expectations.{name}: no such metric; nearest: {', '.join(near)}; "
+                "all of them: docs/reference/metrics.md"
             )
 
 

@@ -32,8 +32,9 @@ from fleet.node.stopwatch import Stopwatch
 from planners.paths import pose_at
 from planners.registry import PLANNERS
 from planners.timed_path import TimedPath
+from sim.crashes import Crashes, Switch
 from sim.entrance import Entrance
-from sim.fleet_node import NodeFactory
+from sim.fleet_node import NodeFactory, clean_store
 from sim.interrupt import Interrupt
 from sim.legacy_traffic import LegacyCar
 from sim.network import Network
@@ -75,10 +76,16 @@ class _Car:
     node: Node | None
     legacy: LegacyCar | None
     radio: int
+    hardware: SimVehicle | None = None
     plan: TimedPath | None = None
     front_m: float = 0.0
     s_m: float = 0.0
     listens: bool = True
+
+    @property
+    def phase(self) -> str:
+        """For logs; a vehicle without a node has no radio, or its node is dead."""
+        return "legacy" if self.hardware is None else "dead" if self.node is None else self.node.phase_name
 
 
 def settle_memory() -> None:
@@ -131,7 +138,8 @@ def run(scenario: Scenario, out: Path, options: RunOptions) -> Summary:
         with Interrupt() as interrupt:
             log = RunLog.create(out, _manifest(scenario, stage, options), stage.zone_map, mcap=options.mcap)
             watch.restart()
-            running = Run(scenario, stage, world, factory, log, watch, free)
+            store = clean_store(out) if scenario.control.store == "files" else None
+            running = Run(scenario, stage, world, factory, log, watch, free, store)
             started = perf_counter()
 
             def finish(status: int) -> Summary:
@@ -188,11 +196,13 @@ class Run:
 
     def __init__(
         self, scenario: Scenario, stage: Stage, world: World, factory: NodeFactory, log: RunLog, watch: Stopwatch,
-        free: Mapping[object, float],
+        free: Mapping[object, float], store_folder: Path | None = None,
     ) -> None:  # fmt: skip
         self._scenario, self._stage, self._world = scenario, stage, world
         self._factory, self._log, self._watch = factory, log, watch
         self._free = free
+        self._store_folder = store_folder
+        self._crashes = Crashes(scenario.faults)
         self._period_ms = round(scenario.control.period_s * 1000.0)
         # Truth is logged at the ticks, and between them where a tick is longer than the log's period.
         self._parts = max(1, math.ceil(scenario.control.period_s / scenario.control.log_period_s - 1e-9))
@@ -236,6 +246,8 @@ class Run:
         self._suite.tick(now_ms * _MS)
         watch.leave()
         self._enter()
+        for switch in self._crashes.due(now_ms):
+            self._switch(now_ms, switch)
         watch.enter("control")
         self._drive(now_ms)
         watch.leave()
@@ -278,7 +290,8 @@ class Run:
                 hardware = SimVehicle(self._suite, slot, actor.vehicle, name=actor.vehicle_id, steer_rad=steer)
                 hardware.gate.configure()
                 hardware.gate.activate()
-                car.node = self._factory.make(actor, hardware, self._noter(actor.vehicle_id))
+                car.hardware = hardware
+                car.node = self._factory.make(actor, hardware, self._noter(actor.vehicle_id), self._store_folder)
             self._cars[actor.vehicle_id] = car
             self._suite.tick(self.now_ms * _MS)
 
@@ -330,11 +343,26 @@ class Run:
         self._suite.detach(car.slot)
         self._world.remove(car.slot)
         del self._by_slot[car.slot]
-        if car.node is not None:
+        if car.radio >= 0:
             self._network.unregister(name)
         del self._cars[name]
 
     # --- nodes
+
+    def _switch(self, now_ms: int, switch: Switch) -> None:
+        """A node dies or comes back; the body, its watchdog and its log are where they were."""
+        name, car = switch.vehicle, self._cars.get(switch.vehicle)
+        if car is None or car.hardware is None or switch.on is (car.node is not None):
+            return
+        if switch.on:
+            restart = self._factory.restart
+            car.node = restart(car.actor, car.hardware, self._noter(name), now_ms, log_lost=switch.log_lost)
+            car.radio, car.listens = self._network.register(name), True
+        else:
+            self._collect(car)
+            self._network.unregister(name)
+            car.node, car.plan, car.radio = None, None, -1
+        self._log.decision(now_ms, name, "restart" if switch.on else "crash", {"log_lost": switch.log_lost})
 
     def _drive(self, now_ms: int) -> None:
         network, watch = self._network, self._watch
@@ -417,7 +445,7 @@ class Run:
             self._log_rows(time_s, [rows[car.slot] for car in self._cars.values()])
 
     def _log_rows(self, time_s: float, rows: list[list[float]]) -> None:
-        phases = [car.node.phase_name if car.node is not None else "legacy" for car in self._cars.values()]
+        phases = [car.phase for car in self._cars.values()]
         self._log.truth(time_s, list(self._cars), np.array(rows), phases)
 
     def _log_plan(self, now_ms: int, car: _Car) -> None:
@@ -457,6 +485,7 @@ class Run:
         log.count("no_contingency_ticks", counters.no_contingency)
 
     def _close(self) -> None:
+        self._factory.close()
         for car in self._cars.values():
             self._collect(car)
         for actor in self._entrance.outside():

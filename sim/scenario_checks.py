@@ -10,6 +10,7 @@ from collections.abc import Collection, Sequence
 import numpy as np
 
 from fleet.errors import ConfigError
+from sim.crashes import check_faults
 from sim.maps.builtin import BUILTIN_MAPS
 from sim.metric_defs import validate_expectations
 from sim.scenario_records import Demand, Legacy, MapSpec, Point, ScenarioDocument, Turning
@@ -41,6 +42,7 @@ def check_document(document: ScenarioDocument, source: str) -> None:
     _check_demand(source, document)
     for index, legacy in enumerate(document.legacy):
         _check_legacy(f"{source}: legacy[{index}]", legacy)
+    check_faults(source, document.faults)
     if document.attackers:
         raise ConfigError(f"{source}: attackers: this version has none to offer; leave the list empty")
     for index, polygon in enumerate(document.obstacles):

@@ -6,10 +6,11 @@ What types alone cannot say is checked in ``sim/scenario_checks.py``.
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 
+from sim.crashes import Crash
 from sim.network import NetworkConfig
 
 Positive = Annotated[float, msgspec.Meta(gt=0.0)]
@@ -123,6 +124,8 @@ class Control(_Record, frozen=True, kw_only=True):
     """Between two ticks of a node."""
     log_period_s: Annotated[float, msgspec.Meta(ge=0.005, le=0.05)] = 0.05
     """Between two rows of trajectories.parquet."""
+    store: Literal["memory", "files"] = "memory"
+    """Where the nodes keep what they have promised; ``files``: in the run's folder, flushed to the disk each time."""
 
 
 def default_expectations() -> dict[str, int | float | str]:
@@ -143,6 +146,8 @@ class ScenarioDocument(_Record, frozen=True, kw_only=True):
     mechanism: str = "first_come"
     network: NetworkConfig = NetworkConfig()
     legacy: tuple[Legacy, ...] = ()
+    faults: tuple[Crash, ...] = ()
+    """Nodes that die, and come back."""
     attackers: tuple[dict[str, Any], ...] = ()
     """Reserved; must be empty."""
     obstacles: tuple[tuple[Point, ...], ...] = ()

@@ -83,7 +83,8 @@ class _Drive:
         self._kernel.status.s_m = actor.start_s_m
         body = planner_body("solo", actor.vehicle)
         plan = planner.approach(
-            body, actor.path_id, (actor.start_s_m, actor.speed_mps), now_ms=0, stop_s_m=float("inf"), leader=None
+            body, actor.path_id, (actor.start_s_m, actor.speed_mps, 0.0), now_ms=0, stop_s_m=float("inf"),
+            leader=None
         )
         self._kernel.follow(road, plan, book.arrays(plan), committed=True, line_s_m=float("inf"))
         self._last_front_m = actor.start_s_m + self._front_m

@@ -6,19 +6,24 @@ import click
 
 
 @click.command("bench")
-@click.argument("name", type=click.Choice(["speed"]))
+@click.argument("name", type=click.Choice(["speed", "protocol"]))
 @click.option("--repeats", default=5, show_default=True, type=click.IntRange(1, 100), help="Runs of each case.")
 @click.option("--only", metavar="TEXT", help="Cases whose name contains TEXT.")
-def command(name: str, repeats: int, only: str | None) -> int:
+@click.option("--runs", default=100, show_default=True, type=click.IntRange(1), help="protocol: seeds of each row.")
+def command(name: str, repeats: int, only: str | None, runs: int) -> int:
     """Measure NAME on this machine and print a table.
 
     speed: real-time factor with everything on (signatures, protocol, logging), on one core.
+    protocol: decision latency, traffic and safety beside leader-based protocols; contacts under delay.
 
     \b
     Examples:
       fleet bench speed
       fleet bench speed --repeats 3 --only kinematic
+      fleet bench protocol --runs 1000 --only latency
     """
+    if name == "protocol":
+        return _protocol(runs, only)
     from sim.speed_bench import CASES, measure, table
 
     chosen = [case for case in CASES if only is None or only in case.name]
@@ -26,4 +31,18 @@ def command(name: str, repeats: int, only: str | None) -> int:
         raise click.UsageError(f"no case contains {only!r}; known: {', '.join(case.name for case in CASES)}")
     figures = [measure(case, repeats, lambda line: click.echo(line, err=True)) for case in chosen]
     click.echo(table(figures))
+    return 0
+
+
+def _protocol(runs: int, only: str | None) -> int:
+    from sim.delay_bench import table as delays
+    from sim.protocol_bench import comparison, faults, latency
+
+    parts = {"comparison": comparison, "faults": faults, "latency": latency, "delays": delays}
+    chosen = [part for part in parts if only is None or only in part]
+    if not chosen:
+        raise click.UsageError(f"no part contains {only!r}; known: {', '.join(parts)}")
+    for part in chosen:
+        many = max(1, runs // 10) if part == "delays" else runs
+        click.echo(f"{part}\n\n{parts[part](many, lambda line: click.echo(line, err=True))}\n")
     return 0

@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from fleet.node.accounting import Accounting
 from fleet.node.bodies import planner_body, scale_of
 from fleet.node.hearing import Hearing
 from fleet.node.kernel import Kernel, Rest, usable
@@ -22,9 +23,10 @@ from fleet.node.planning import clear_rear_s_m, first_time_beyond
 from fleet.node.sight import SLOW_MPS, BySight
 from fleet.node.surroundings import ANNOUNCE_S, silent_threats
 from fleet.protocol.records import Adopt, Drop, Local
-from fleet.protocol.table import Phase
+from fleet.protocol.records import Commitment as Held
+from fleet.protocol.table import OBSTRUCTING, Phase
 from hardware.base import Applied
-from planners.interface import Body, Commitment
+from planners.interface import Body
 from planners.timed_path import TimedPath
 from planners.zone_map import Passage
 
@@ -33,7 +35,6 @@ LOOK_MS = 100
 """Sensors deliver tracks at this rate."""
 ANNOUNCE_LENGTHS = 6.0
 """A vehicle announces itself at least this many lengths before the line, however low the limit is."""
-_CLASHES_KEPT = 64
 _NEAR_LEADER_M = 40.0
 _GONE_LENGTHS = 12.0
 """So far beyond its last zone nobody who is planned through it looks at a vehicle any more; it falls silent."""
@@ -73,14 +74,14 @@ class Node:
         self.road = parts.road
         self._engagement: _Engagement | None = None
         self._committed: TimedPath | None = None
-        self._clashes: dict[tuple[TimedPath, TimedPath], bool] = {}
         self._plan_raw = b""
-        self._hearing = Hearing(parts.name, parts.core, parts.codec, parts.book)
+        self._hearing = Hearing(parts.name, parts.core, parts.codec, parts.book, parts.session)
         self._breached = False
         self._wanted = True
         self._calm = self._odd = False
         self._several_zones = len(parts.book.roads.zone_map.zones) > 1
         planner = GuardedPlanner(parts.planner)
+        self._accounting = Accounting(self._hearing, parts.judge, parts.lanes, self.body, self.scale)
         self._own = OwnPlan(self.kernel, self._hearing, parts.judge, planner, self.body, self.scale)
         self.sight = BySight(parts.core, parts.around, parts.judge, planner, parts.book, self.body, self.scale)
         parts.judge.beyond = self._hearing.beyond
@@ -130,7 +131,7 @@ class Node:
         for raw in inbox:
             core.step(raw, now_ms)
             if self._several_zones:
-                self._hearing.overhear(raw, zone_id)
+                self._hearing.overhear(raw, zone_id, now_ms)
         watch.leave()
         if now_ms - parts.around.stamp_ms >= self._look_ms():
             watch.enter("perception")
@@ -172,8 +173,11 @@ class Node:
         return LOOK_MS if busy else 3 * LOOK_MS
 
     def _agree_ms(self) -> int:
-        """Those with nothing to agree on for now (followers, and who has cleared the zone) take turns half as often."""
-        return AGREE_MS if self._committed is not None or self._wanted else 2 * AGREE_MS
+        """Those who want nothing for now (followers, and who has its plan) take turns half as often.
+
+        They answer what they are asked at once all the same.
+        """
+        return AGREE_MS if self._wanted else 2 * AGREE_MS
 
     # --- sensing
 
@@ -214,31 +218,17 @@ class Node:
             if arrival_s < left_s + 0.5:
                 engagement.aborting = f"silent:{parts.around.tracks[row].track_id}"
                 return
+        for peer, intent in self._hearing.heard(now_ms).items():
+            if intent.phase in OBSTRUCTING and self._accounting.ran_into(now_ms, plan, peer):
+                engagement.aborting = f"occupied:{peer}"
+                return
 
     def _account(self, now_ms: int, engagement: _Engagement) -> None:
-        """Tell the kernel whose announced plans, of those ahead, this vehicle's plan is clear of."""
+        """Tell the kernel who of those ahead is accounted for; give a plan back that somebody else is in the way of."""
         kernel = self.kernel
-        plan = kernel.plan
-        peers = {one.peer for one in kernel.status.ahead if one.peer is not None}
-        clear = {peer for peer in peers if plan is not None and not self._ran_into(now_ms, plan, peer)}
-        kernel.accounted = frozenset(clear)
-        if peers - clear and self._committed is not None and not kernel.status.past_no_return:
-            engagement.aborting = f"leader:{min(peers - clear)}"
-
-    def _ran_into(self, now_ms: int, plan: TimedPath, peer: str) -> bool:
-        """Whether a vehicle ahead announces a plan that this vehicle's plan would run into."""
-        other = self._hearing.commitment(peer, now_ms)
-        if other is None:
-            return False
-        key = (plan, other.plan)
-        known = self._clashes.get(key)
-        if known is None:
-            behind = self._parts.lanes.follows(now_ms * 1e-3, (other.body, other.plan), (self.body, plan))
-            known = not behind and self._parts.judge.clash(Commitment(self.body, plan), other, now_ms)
-            if len(self._clashes) >= _CLASHES_KEPT:
-                self._clashes.clear()
-            self._clashes[key] = known
-        return known
+        kernel.accounted, others = self._accounting.of(now_ms, kernel.plan, kernel.status.ahead, self._parts.around)
+        if others and self._committed is not None and not kernel.status.past_no_return:
+            engagement.aborting = f"leader:{min(others)}"
 
     # --- engagement with a zone
 
@@ -273,6 +263,21 @@ class Node:
         parts.judge.enter(passage.zone_id)
         parts.zone_planner.enter(passage.zone_id)
         parts.core.engage(passage.zone_id, parts.session, now_ms)
+        if parts.core.commitment is not None:
+            self._resume(now_ms, parts.core.commitment, passage)
+
+    def _resume(self, now_ms: int, held: Held, passage: Passage) -> None:
+        """A commitment from before a restart: driven on while the body is where its plan says (rule P6).
+
+        Else it is given back, if the vehicle can stop before the line; if not, the zone is announced as occupied.
+        """
+        plan = self._parts.book.decode(held.plan)
+        s_plan_m = math.inf if plan is None else self._parts.book.arrays(plan).at(now_ms * 1e-3)[0]
+        if plan is not None and abs(self.kernel.status.s_m - s_plan_m) <= self.body.budget.longitudinal_m:
+            self._committed = plan
+            self._drive(plan, committed=True, line_s_m=passage.line_s_m)
+        elif self.kernel.can_stop_before(passage.line_s_m):
+            self._parts.core.release("restarted", now_ms)
 
     # --- the vehicle's own plan
 
@@ -331,12 +336,17 @@ class Node:
             ready = core.ready()
             if not ready:
                 return tuple(sent)
+            if ready.to_persist:
+                self._parts.store.append(ready.to_persist, now_ms)
             sent += ready.to_send
             for effect in ready.to_apply:
                 if isinstance(effect, Adopt):
                     self._adopt(now_ms, effect)
                 elif isinstance(effect, Drop):
                     self._drop(now_ms, effect)
+                else:
+                    proof = {"kind": effect.kind, "first": effect.first.hex(), "second": effect.second.hex()}
+                    self._parts.note(now_ms, "contradiction", {"vehicle": effect.vehicle, **proof})
             for kind, detail in ready.notes:
                 self._parts.note(now_ms, kind, detail)
             core.advance(ready)
@@ -354,7 +364,8 @@ class Node:
         elif engagement.standing_since_ms is None:
             engagement.standing_since_ms = now_ms
         before = self.front_s_m <= passage.line_s_m + 0.5 * self.scale
-        inside = self._committed is None and (not before or kernel.status.rest is Rest.NONE)
+        stray = self._parts.core.commitment is not None  # held before a restart, and too late to stop before the line
+        inside = self._committed is None and (not before or stray or kernel.status.rest is Rest.NONE)
         at_line = before and passage.line_s_m - self.front_s_m < 3.0 * self.scale
         stuck = standing and self._committed is None and (inside or at_line)
         if stuck and self._start_by_sight(now_ms, engagement, inside=inside):
@@ -380,7 +391,10 @@ class Node:
             has_contingency=status.rest is not Rest.NONE,
             cleared=self.phase is Phase.CLEARED,
             perceived=tuple(f"t{self._parts.around.tracks[row].track_id}" for row in silent[:8]),
-            blocking=self.sight.held_back(now_ms, self.road, engagement.standing_since_ms, status.v_mps),
+            blocking=(
+                *self.sight.held_back(now_ms, self.road, engagement.standing_since_ms, status.v_mps),
+                *self._parts.judge.not_cleared(self._parts.core.silent(now_ms)),
+            ),
             estimate_ok=estimate_ok,
         )
 

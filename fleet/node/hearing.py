@@ -12,6 +12,7 @@ from fleet.node.bodies import heard_body
 from fleet.node.plan_book import PlanBook
 from fleet.protocol.codec import Codec
 from fleet.protocol.core import Core
+from fleet.protocol.limits import FRESH_MS
 from fleet.protocol.wire import Intent
 from planners.interface import Commitment
 
@@ -22,20 +23,34 @@ OVERHEARD_MS = 2000
 class Hearing:
     """Intents of every zone, of the last two seconds."""
 
-    def __init__(self, name: str, core: Core, codec: Codec, book: PlanBook) -> None:
+    def __init__(self, name: str, core: Core, codec: Codec, book: PlanBook, session: int) -> None:
         self._name, self._core, self._codec, self._book = name, core, codec, book
+        self._session = session
         self._elsewhere: dict[str, Intent] = {}
         self._merged: dict[str, Intent] = {}
         self._merged_ms = -1
 
-    def overhear(self, raw: bytes, zone_id: str) -> None:
-        """Keep an intent that is not for ``zone_id``, the zone this vehicle deals with."""
+    def overhear(self, raw: bytes, zone_id: str, now_ms: int) -> None:
+        """Keep an intent that is not for ``zone_id``, the zone this vehicle deals with.
+
+        As at the own zone, what comes from another session, is old, or is not newer than what its sender
+        has said already is a replay, and refused before its signature is looked at.
+        """
         opened = self._codec.open(raw)
         message = opened.message
         if message is None or message.zone == zone_id or message.sender == self._name:
             return
-        if isinstance(message.body, Intent) and self._codec.authenticate(opened):
-            self._elsewhere[message.sender] = message.body
+        intent = message.body
+        if not isinstance(intent, Intent) or message.session != self._session:
+            return
+        known = self._elsewhere.get(message.sender)
+        eps_ms = self._core.eps_ms
+        if not -2 * eps_ms <= now_ms - intent.stamp_ms <= FRESH_MS + eps_ms:
+            return
+        if known is not None and (intent.seq <= known.seq or intent.stamp_ms < known.stamp_ms):
+            return
+        if message.sender not in self._core.quarantined and self._codec.authenticate(opened):
+            self._elsewhere[message.sender] = intent
 
     def heard(self, now_ms: int) -> dict[str, Intent]:
         """Fresh intents by sender; what is said at the own zone comes before what was overheard."""

@@ -50,7 +50,8 @@ class ZoneJudge:
         bodies = {tube.vehicle: heard_body(tube.vehicle, tube.body) for tube in known if tube.body is not None}
         mine: list[Commitment] = []
         reasons: list[str] = []
-        announced = {t.vehicle: t.plan for t in known if t.kind in {"approach", "occupancy"}}
+        announced = {t.vehicle: t.plan for t in known if t.kind == "certificate"}
+        announced.update({t.vehicle: t.plan for t in known if t.kind in {"approach", "occupancy"}})
         for entry in proposal.batch:
             plan = self._book.decode(entry.plan)
             if entry.vehicle not in bodies:
@@ -70,7 +71,26 @@ class ZoneJudge:
             return tuple(reasons)
         others = self._others(known, bodies, mine, local.now_ms)
         findings = self._verifier.joint(mine, others, from_ms=local.now_ms)
-        return tuple(f"{finding.kind}:{finding.vehicle}:{finding.other}" for finding in findings)
+        found = [f"{finding.kind}:{finding.vehicle}:{finding.other}" for finding in findings]
+        return (*found, *self._against_old(known, bodies, mine, local.now_ms))
+
+    def not_cleared(self, silent: Mapping[str, Intent]) -> tuple[str, ...]:
+        """Of vehicles that fell silent, those that perception does not clear (rule P8).
+
+        One is cleared when all bodies that no message accounts for, on the path that it announced and not
+        beyond the zone, stand behind their line; none at all is in sight there: then it is too far off to
+        reach the zone.
+        """
+        found = []
+        for name, intent in silent.items():
+            for row in self._around.silent_rows():
+                for place in self._around.placements(row):
+                    passage = self._book.roads.get(place.path_id).passage(self._zone_id, place.rear_s_m)
+                    if place.path_id != intent.path_id or passage is None:
+                        continue
+                    if not self._around.stands_behind_a_line(row, self._zone_id, 0.5):
+                        found.append(f"silent:{name}")
+        return tuple(dict.fromkeys(found))
 
     def verify_alone(
         self, plan: TimedPath, body: Body, known: Sequence[LiveTube], now_ms: int, *, budget_share: float = 1.0
@@ -125,6 +145,24 @@ class ZoneJudge:
                 if place.path_id == path_id and exit_s_m <= place.rear_s_m < exit_s_m + 1.5 * body.footprint.length_m:
                     return True
         return False
+
+    def _against_old(
+        self, known: Sequence[LiveTube], bodies: Mapping[str, Body], batch: Sequence[Commitment], now_ms: int
+    ) -> list[str]:
+        """Tubes that vehicles of the batch got before and may still use: in the way of all others in it (rule P7)."""
+        found = []
+        named = {one.body.vehicle for one in batch}
+        for tube in known:
+            if tube.vehicle not in named or not tube.proposal_hash or tube.vehicle not in bodies:
+                continue
+            plan = self._book.decode(tube.plan)
+            if plan is None or plan.vehicle != tube.vehicle or not self._book.knows(plan):
+                continue
+            old = Commitment(bodies[tube.vehicle], plan)
+            for one in batch:
+                if one.body.vehicle != tube.vehicle and self.clash(one, old, now_ms):
+                    found.append(f"old_tube:{one.body.vehicle}:{tube.vehicle}")
+        return found
 
     def _coincides(self, before: bytes, plan: TimedPath, now_ms: int, decide_by_ms: int) -> bool:
         old = self._book.decode(before)

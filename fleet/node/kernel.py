@@ -66,6 +66,7 @@ class Status:
     s_m: float = 0.0
     lateral_m: float = 0.0
     v_mps: float = 0.0
+    accel_mps2: float = 0.0
     longitudinal_error_m: float = 0.0
     rest: Rest = Rest.PLAN_END
     past_no_return: bool = False
@@ -131,6 +132,7 @@ class Kernel:
             return 0.0
         s, lateral, tangent = road.project(state.x_m, state.y_m, status.s_m)
         status.s_m, status.lateral_m, status.v_mps = s, lateral, state.speed_mps
+        status.accel_mps2 = state.accel_mps2
         return math.remainder(state.yaw_rad - tangent, 2.0 * math.pi)
 
     def command(self, now_ns: int, state: VehicleState, heading_error_rad: float, around: Surroundings) -> Command:

@@ -50,15 +50,16 @@ class OwnPlan:
         the approach is so gentle that others can see that this vehicle will stop.
         """
         kernel = self._kernel
-        s, v = kernel.status.s_m, max(0.0, kernel.status.v_mps)
+        status = kernel.status
+        state = status.s_m, max(0.0, status.v_mps), status.accel_mps2
         if from_reference and kernel.arrays is not None:
-            s, v, _ = kernel.arrays.at(now_ms * 1e-3)
+            state = kernel.arrays.at(now_ms * 1e-3)
         heard = self._heard_leader(now_ms)
         self._planned_behind = None if heard is None else heard.plan
         self._planned_ms, self._planned_line_s_m = now_ms, line_s_m
         leader = None if heard is None else Commitment(planning_body(heard.body), heard.plan)
         body = planning_body(self._gentle() if radio_dead else self._body)
-        return self._planner.approach(body, path_id, (s, v), now_ms=now_ms, stop_s_m=line_s_m, leader=leader)
+        return self._planner.approach(body, path_id, state, now_ms=now_ms, stop_s_m=line_s_m, leader=leader)
 
     def _heard_leader(self, now_ms: int) -> Commitment | None:
         """What the vehicle ahead says it drives."""

@@ -10,6 +10,7 @@ from fleet.node.lanes import Lanes
 from fleet.node.plan_book import PlanBook
 from fleet.node.planning import ZonePlanner
 from fleet.node.road import Road
+from fleet.node.stable_log import StableLog
 from fleet.node.stopwatch import Stopwatch
 from fleet.node.surroundings import Surroundings
 from fleet.protocol.codec import Codec
@@ -38,6 +39,8 @@ class NodeParts:
     around: Surroundings
     note: Noter
     codec: Codec
+    store: StableLog
+    """What is signed is in it before it is sent."""
     session: int
     """Of the fleet: messages of another session are not for us."""
     watch: Stopwatch

@@ -42,7 +42,7 @@ class GuardedPlanner:
         return JointPlan(plans, refused + failed)
 
     def approach(
-        self, body: Body, path_id: str, state: tuple[float, float], *, now_ms: int, stop_s_m: float,
+        self, body: Body, path_id: str, state: tuple[float, float, float], *, now_ms: int, stop_s_m: float,
         leader: Commitment | None,
     ) -> TimedPath:  # fmt: skip
         """See :class:`planners.interface.JointPlanner`."""
@@ -56,8 +56,8 @@ class GuardedPlanner:
         return braking(body, path_id, state, now_ms)
 
 
-def braking(body: Body, path_id: str, state: tuple[float, float], now_ms: int) -> TimedPath:
-    """Brake from (s_m, v_mps) as hard as plans of ``body`` may, then stand."""
+def braking(body: Body, path_id: str, state: tuple[float, float, float], now_ms: int) -> TimedPath:
+    """Brake from (s_m, v_mps, a_mps2) as hard as plans of ``body`` may, then stand."""
     s_mm, v_mmps = round(state[0] * 1000.0), max(0, round(state[1] * 1000.0))
     stop_ms = max(1, math.ceil(v_mmps / body.limits.brake_mps2_max)) if v_mmps else 1
     accel = -round(1000.0 * v_mmps / stop_ms)
@@ -72,6 +72,6 @@ def _well_formed(plan: TimedPath) -> bool:
         return False
 
 
-def _starts_at(plan: TimedPath, state: tuple[float, float], now_ms: int) -> bool:
+def _starts_at(plan: TimedPath, state: tuple[float, float, float], now_ms: int) -> bool:
     near = abs(plan.s0_mm * 1e-3 - state[0]) <= _START_M and abs(plan.v0_mmps * 1e-3 - max(0.0, state[1])) <= _START_MPS
     return plan.t0_ms == now_ms and near and _well_formed(plan)

@@ -97,6 +97,7 @@ class Roads:
         paths = [zone_map.paths[name] for name in self.names]
         counts = np.array([0, *(len(path.x_m) for path in paths)])
         self.offsets = _flat([np.cumsum(counts)], np.int64)
+        self.step_m = _flat([[path.step_m for path in paths]], np.float64)
         self.x_m = _flat([path.x_m for path in paths], np.float64)
         self.y_m = _flat([path.y_m for path in paths], np.float64)
         self.yaw_rad = _flat([path.yaw_rad for path in paths], np.float64)

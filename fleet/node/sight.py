@@ -83,7 +83,7 @@ class BySight:
         following = road.after(passage)
         stop = following.line_s_m if following else math.inf
         plan = self._planner.approach(
-            planning_body(self._slow() if inside else self._body), road.path.path_id, (s_m, 0.0), now_ms=now_ms,
+            planning_body(self._slow() if inside else self._body), road.path.path_id, (s_m, 0.0, 0.0), now_ms=now_ms,
             stop_s_m=stop, leader=None,
         )  # fmt: skip
         clear = first_time_beyond(self._book, plan, passage.exit_s_m + self._body.footprint.rear_m)
@@ -108,13 +108,13 @@ class BySight:
         if now_ms - self._moved_ms > STUCK_MS:
             return True
         rear_axle_m = front_s_m - self._body.footprint.front_m
-        if self._creeping and self._came_clear(now_ms, road, passage, (rear_axle_m, v_mps)):
+        if self._creeping and self._came_clear(now_ms, road, passage, (rear_axle_m, v_mps, 0.0)):
             return True
         if self._creeping or front_s_m >= passage.line_s_m + 0.6 * self._scale:
             return False
         return self._right_of_way.must_yield(self._around, passage.zone_id, road.path.origin)
 
-    def _came_clear(self, now_ms: int, road: Road, passage: Passage, state: tuple[float, float]) -> bool:
+    def _came_clear(self, now_ms: int, road: Road, passage: Passage, state: tuple[float, float, float]) -> bool:
         """Whether the rest of the way is clear of all known plans with room to spare: then it can be agreed on."""
         if now_ms - self._looked_ms < FREE_MS:
             return False

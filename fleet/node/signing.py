@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from nacl.bindings import crypto_core_ed25519_is_valid_point
 from nacl.exceptions import BadSignatureError
 from nacl.signing import SigningKey, VerifyKey
+from nacl.utils import random as random_bytes
 
 from fleet.errors import ConfigError
 
@@ -21,6 +22,27 @@ SEED_BYTES = 32
 def simulation_seed(scenario_seed: int, vehicle_id: str) -> bytes:
     """A key seed for simulated vehicles: the same scenario gives the same signatures. Never for real ones."""
     return hashlib.sha256(b"ACCORD/simulation-key/v1\0%d\0" % scenario_seed + vehicle_id.encode()).digest()
+
+
+def random_seed() -> bytes:
+    """A seed for a real vehicle's key, from the operating system."""
+    return bytes(random_bytes(SEED_BYTES))
+
+
+def is_sound_key(public_key: bytes) -> bool:
+    """Whether it is a canonical point of full order: no other key may be enrolled (property X5)."""
+    return len(public_key) == 32 and bool(crypto_core_ed25519_is_valid_point(public_key))
+
+
+def verify_with(public_key: bytes, data: bytes, signature: bytes) -> bool:
+    """Whether ``signature`` on ``data`` is that of ``public_key``; False for a weak key, never raises."""
+    if not is_sound_key(public_key):
+        return False
+    try:
+        VerifyKey(public_key).verify(data, signature)
+    except (BadSignatureError, ValueError):
+        return False
+    return True
 
 
 class Signer:
@@ -58,7 +80,7 @@ class Keyring:
             The key is not a canonical point of full order, or the vehicle or the key is enrolled already
             under another name: one key is one identity.
         """
-        if len(public_key) != 32 or not crypto_core_ed25519_is_valid_point(public_key):
+        if not is_sound_key(public_key):
             raise ConfigError(f"key of {vehicle}: {public_key.hex() or 'empty'} is not a valid Ed25519 public key")
         key = VerifyKey(public_key)
         if self._keys.get(vehicle, key) != key:

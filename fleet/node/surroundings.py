@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 import numpy.typing as npt
@@ -29,6 +30,7 @@ _SILENT_ACCEL_MPS2 = 3.5
 """ad-rss suggests this as other road users' largest acceleration."""
 _HEADING_GATE_RAD = 0.6
 _NEW_SHARE = 0.2
+_TABLE = slice(Track._fields.index("x_m"), Track._fields.index("width_m") + 1)
 _LANE_GATE_M = 1.6
 """A track this far from a centre line, with that heading, may be on the path."""
 
@@ -72,39 +74,44 @@ class Surroundings:
         self.table: Floats = np.empty((0, 6))
         self._leader_out: Floats = np.empty(0)
         self.peer_of: list[str | None] = []
+        self._announced: list[tuple[float, float] | None] = []
         self._placements: dict[int, tuple[Placement, ...]] = {}
         self._standing: dict[int, tuple[float, float]] = {}
-        self._samples = np.empty(len(roads.names), dtype=np.int64)
 
     def update(self, stamp_ms: int, tracks: Sequence[Track], heard: Iterable[tuple[str, tuple[float, float]]]) -> None:
         """Take new tracks; ``heard`` gives each fresh peer's announced centre position now."""
         self.stamp_ms, self.tracks = stamp_ms, tracks
         count = len(tracks)
         self._placements.clear()
-        rows = [(*self._steady(t), t.yaw_rad, t.speed_mps, t.length_m, t.width_m) for t in tracks]
-        self._standing = {t.track_id: self._standing[t.track_id] for t in tracks if t.track_id in self._standing}
-        self.table = np.array(rows, dtype=np.float64).reshape(count, 6)
+        numbers = np.fromiter(chain.from_iterable(tracks), np.float64, count * len(Track._fields))
+        self.table = numbers.reshape(count, len(Track._fields))[:, _TABLE].copy()
+        self._steady(tracks)
         self._leader_out = np.empty(4 * count)
         peers = list(heard)
-        self.peer_of = [None] * count
+        self.peer_of, self._announced = [None] * count, [None] * count
         if count and peers:
             expected = np.array([place for _, place in peers], dtype=np.float64)
             match = np.empty(count, dtype=np.int64)
             associate(self.table, expected, 2.5 * self._scale, match)
             self.peer_of = [peers[k][0] if k >= 0 else None for k in match.tolist()]
+            self._announced = [peers[k][1] if k >= 0 else None for k in match.tolist()]
 
-    def _steady(self, track: Track) -> tuple[float, float]:
-        """Where a track is; of one that stands, the mean of late looks, since only the noise moves."""
-        place = (track.x_m, track.y_m)
-        if track.speed_mps > STATIONARY_MPS * self._scale:
-            self._standing.pop(track.track_id, None)
-            return place
-        before = self._standing.get(track.track_id, place)
-        if math.hypot(place[0] - before[0], place[1] - before[1]) > 1.0 * self._scale:
-            before = place
-        mean = (before[0] + _NEW_SHARE * (place[0] - before[0]), before[1] + _NEW_SHARE * (place[1] - before[1]))
-        self._standing[track.track_id] = mean
-        return mean
+    def strayed_m(self, row: int) -> float:
+        """How far track ``row``, which speaks, is from where it says that it is."""
+        announced = self._announced[row]
+        return math.inf if announced is None else math.dist(announced, self.table[row, :2].tolist())
+
+    def _steady(self, tracks: Sequence[Track]) -> None:
+        """Put those that stand at the mean of late looks, since only the noise moves."""
+        before, self._standing = self._standing, {}
+        for row in np.flatnonzero(self.table[:, 3] <= STATIONARY_MPS * self._scale).tolist():
+            track = tracks[row]
+            x, y = before.get(track.track_id, (track.x_m, track.y_m))
+            if math.hypot(track.x_m - x, track.y_m - y) > 1.0 * self._scale:
+                x, y = track.x_m, track.y_m
+            mean = (x + _NEW_SHARE * (track.x_m - x), y + _NEW_SHARE * (track.y_m - y))
+            self._standing[track.track_id] = mean
+            self.table[row, :2] = mean
 
     def silent_rows(self) -> list[int]:
         return [row for row, peer in enumerate(self.peer_of) if peer is None]
@@ -131,20 +138,24 @@ class Surroundings:
     def placements(self, row: int) -> tuple[Placement, ...]:
         """All paths of the map that track ``row`` may be on."""
         if row not in self._placements:
-            self._placements[row] = tuple(self._place(row))
+            self._place(sorted({row, *self.silent_rows()} - self._placements.keys()))
         return self._placements[row]
 
-    def _place(self, row: int) -> Iterable[Placement]:
-        x, y, yaw, _, length, _ = self.table[row].tolist()
+    def _place(self, rows: list[int]) -> None:
+        """Find the placements of several rows at once: mostly all silent ones are asked for."""
         roads = self._roads
+        samples = np.empty((len(rows), len(roads.names)), dtype=np.int64)
         nearest_samples(
-            x, y, yaw, roads.x_m, roads.y_m, roads.yaw_rad, roads.offsets, _LANE_GATE_M * self._scale,
-            _HEADING_GATE_RAD, self._samples,
+            np.array(rows), self.table, roads.x_m, roads.y_m, roads.yaw_rad, roads.step_m, roads.offsets,
+            _LANE_GATE_M * self._scale, _HEADING_GATE_RAD, samples,
         )  # fmt: skip
-        for path_id, k in zip(roads.names, self._samples.tolist(), strict=True):
-            if k >= 0:
-                centre = k * roads.zone_map.paths[path_id].step_m
-                yield Placement(path_id, centre + 0.5 * length, centre - 0.5 * length)
+        found: dict[int, list[Placement]] = {row: [] for row in rows}
+        on_row, on_path = np.nonzero(samples >= 0)
+        for n, p in zip(on_row.tolist(), on_path.tolist(), strict=True):
+            row, centre = rows[n], float(samples[n, p] * roads.step_m[p])
+            half = 0.5 * float(self.table[row, 4])
+            found[row].append(Placement(roads.names[p], centre + half, centre - half))
+        self._placements.update((row, tuple(placements)) for row, placements in found.items())
 
     def stands_behind_a_line(self, row: int, zone_id: str, slack_m: float) -> bool:
         """Whether track ``row`` stands, on at least one of the ways that it may be on, behind the line.

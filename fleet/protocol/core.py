@@ -7,14 +7,20 @@ argument), no I/O, and no chance but the injected generator: equal calls give eq
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import replace
+
 from fleet.errors import LocalProtocolError
 from fleet.protocol import limits
+from fleet.protocol.contradiction import of_intents
 from fleet.protocol.gossip import Relay, gossip
 from fleet.protocol.ports import Ports
 from fleet.protocol.proposing import Proposing
-from fleet.protocol.records import Commitment, Identity, LiveTube, Local, Ready, Stats, Tuning
+from fleet.protocol.records import Commitment, Contradiction, Identity, LiveTube, Local, Ready, Stats, Tuning
+from fleet.protocol.restore import Restored
+from fleet.protocol.revoking import revoke
 from fleet.protocol.situation import Situation, clip
-from fleet.protocol.table import OBSERVED, UNCOMMITTED, Event, Phase, after
+from fleet.protocol.table import HOLDING, OBSERVED, UNCOMMITTED, Event, Phase, after
 from fleet.protocol.turn import Turn
 from fleet.protocol.voting import Voting
 from fleet.protocol.wire import Intent, Kind, Proposal, Release
@@ -38,6 +44,10 @@ class Core:
         self._seq = 0
         self._said: Intent | None = None
         self._said_ms = 0
+        self._latest_ms = 0
+        self._restored: Restored | None = None
+        self._left = ("", -1, 0)
+        """Zone and session engaged with before, and until when proposals from then may be open."""
 
     # Engagement.
 
@@ -51,9 +61,28 @@ class Core:
         at = self._at
         self._zone, self._session = zone, session
         at.outbox.zone, at.outbox.session = zone, session
+        self._pass_time(now_ms)
         at.engaged, at.engaged_ms, at.local, at.phase = True, now_ms, None, Phase.APPROACH
+        if self._left[:2] == (zone, session):  # what was said to its proposals is forgotten: say nothing twice
+            at.quiet_until_ms = max(at.quiet_until_ms, self._left[2])
+        self._take_up(zone, session, now_ms)
         self._said = None
         self._turn.reset(now_ms)
+
+    def restore(self, restored: Restored) -> None:
+        """Begin with what the stable log says (rule P11); once, before engaging with any zone.
+
+        A commitment is taken up when its zone is engaged with. A vehicle that can still stop before the line
+        should :meth:`release` it then; one that cannot announces where it is, and the lease runs out.
+        """
+        if self._zone or self._restored is not None:
+            raise LocalProtocolError("a core is restored once, before it engages with a zone")
+        at = self._at
+        self._restored, self._seq = restored, restored.seq
+        at.quiet_until_ms = restored.quiet_until_ms
+        self._proposing.resume(restored.epoch)
+        for tube in restored.tubes:
+            at.ledger.put(replace(tube, body=at.identity.body) if tube.vehicle == self._me else tube)
 
     def disengage(self, now_ms: int) -> None:
         """Leave the zone's agreement. Promises to others are kept until they die; own tubes are given back.
@@ -70,6 +99,7 @@ class Core:
         if at.local is not None:
             at.phase = Phase.CLEARED
             self._say(at.local, now_ms)
+        self._left = (self._zone, self._session, now_ms + limits.DECIDE_MS_MAX + 2 * at.tuning.eps_ms)
         self._zone, self._session = "", -1
         at.engaged, at.local = False, None
         at.peers.clear()
@@ -89,6 +119,15 @@ class Core:
         self._voting.end_commitment(f"released:{reason}", now_ms)
         self._flush(now_ms)
 
+    def revoke(self, vehicles: Iterable[str], now_ms: int) -> None:
+        """The keys of ``vehicles`` are out, by a list that the node has checked; effective at once.
+
+        Nothing is undone past the point of no return, and what they hold stays in the way until it dies.
+        """
+        for vehicle in sorted(vehicles):
+            revoke(self._at, self._voting, vehicle, now_ms)
+        self._flush(now_ms)
+
     # Input.
 
     def step(self, raw: bytes, now_ms: int) -> None:
@@ -100,11 +139,17 @@ class Core:
             stats.refused["malformed"] += 1
             return
         sender = message.sender
+        if sender in self._at.quarantined:
+            stats.refused["quarantined"] += 1
+            return
         if message.zone != self._zone or message.session != self._session or sender == self._me:
             return
         stats.received_bytes += len(raw)
         kind = message.kind
         stats.received[_KIND_NAMES[kind]] += 1
+        if sender in self._at.revoked:
+            stats.refused["revoked"] += 1
+            return
         peers = self._at.peers
         if not peers.spend(sender, now_ms):
             stats.refused["flood"] += 1
@@ -114,6 +159,11 @@ class Core:
             why = peers.hear(opened, sender, body, now_ms)
             if why:
                 stats.refused[why] += 1
+            if (body.live or body.dead) and not why:
+                self._accuse(self._voting.given_back.intent(message, body), now_ms)
+            elif why == "contradiction" and self._codec.authenticate(opened):
+                newest = peers.newest(sender)
+                self._accuse(None if newest is None else of_intents(newest, message), now_ms)
             return
         if not self._codec.authenticate(opened):
             why = "bad_signature"
@@ -133,8 +183,7 @@ class Core:
         if not self._zone:
             at.ledger.expire(now_ms)
             return
-        if at.local is not None and now_ms < at.local.now_ms:
-            raise LocalProtocolError(f"time went back from {at.local.now_ms} to {now_ms} ms")
+        self._pass_time(now_ms)
         at.local = local
         if at.sync(now_ms):
             self._turn.progress(now_ms)
@@ -162,6 +211,11 @@ class Core:
     @property
     def stats(self) -> Stats:
         return self._at.stats
+
+    @property
+    def eps_ms(self) -> int:
+        """Bound on the error of every clock of the fleet."""
+        return self._at.tuning.eps_ms
 
     @property
     def phase(self) -> Phase:
@@ -196,7 +250,50 @@ class Core:
         """Intents of all that spoke within ``PEER_SILENT_MS``, in order of id: bodies that are accounted for."""
         return self._at.peers.within(now_ms, limits.PEER_SILENT_MS)
 
+    def silent(self, now_ms: int) -> dict[str, Intent]:
+        """Last words of vehicles that fell silent without having cleared the zone, in order of id (rule P8).
+
+        While perception does not show one of them standing behind its line or unable to reach the zone, the
+        node must name it in ``Local.blocking``: that nothing is heard of it does not mean that it is gone.
+        """
+        return self._at.peers.silent(now_ms)
+
+    def quarantine(self, vehicle: str, evidence_digest: bytes) -> None:
+        """Do without ``vehicle``, which provably broke a rule: its messages no longer count, its body does.
+
+        ``evidence_digest`` (32 bytes) names the proof, which the caller has verified: for what others have
+        found, or breaches that the core cannot see. What the core sees itself it quarantines itself, and
+        hands the proof out as a ``Contradiction`` in ``Ready.to_apply``.
+        """
+        self._voting.quarantine(vehicle, evidence_digest, self._latest_ms, kind="shown")
+        if self._zone:
+            self._flush(self._latest_ms)
+
+    @property
+    def quarantined(self) -> dict[str, bytes]:
+        """Those the core does without, with the digest of the proof."""
+        return self._at.quarantined
+
     # Private.
+
+    def _accuse(self, found: Contradiction | None, now_ms: int) -> None:
+        if found is not None:
+            self._voting.accuse(found, now_ms)
+            self._flush(now_ms)
+
+    def _pass_time(self, now_ms: int) -> None:
+        """Time never goes back, not between zones either: what was signed later must carry a later stamp."""
+        if now_ms < self._latest_ms:
+            raise LocalProtocolError(f"time went back from {self._latest_ms} to {now_ms} ms")
+        self._latest_ms = now_ms
+    def _take_up(self, zone: str, session: int, now_ms: int) -> None:
+        """The commitment from before a restart, if it is one through this zone and its lease lives."""
+        restored, at = self._restored, self._at
+        if restored is None or restored.commitment is None or (restored.zone, restored.session) != (zone, session):
+            return
+        if now_ms < restored.commitment.lease_end_ms - at.tuning.eps_ms:
+            at.commitment, at.phase = restored.commitment, Phase.COMMITTED
+        self._restored = replace(restored, commitment=None)
 
     def _observe(self, local: Local, now_ms: int) -> None:
         """The own vehicle's state as events of the table, and the end of the own lease."""
@@ -206,8 +303,10 @@ class Core:
         if held is not None:
             if local.cleared:
                 self._voting.end_commitment("cleared", now_ms)
+            elif not local.pnr_passed and not at.trusts_clock(now_ms):
+                self._voting.end_commitment("clock_doubt", now_ms)
             elif now_ms >= held.lease_end_ms - at.tuning.eps_ms:
-                self._voting.end_commitment("lease_end", now_ms)
+                self._lease_over(held, local, now_ms)
             elif local.pnr_passed:
                 at.phase = after(at.phase, Event.PASSED)
         elif local.cleared:
@@ -219,6 +318,16 @@ class Core:
                 if before is not Phase.OCCUPYING:
                     at.outbox.note("pnr_without_commitment", phase=local.phase.name)
         if self.phase is not before:
+            at.announce = True
+
+    def _lease_over(self, held: Commitment, local: Local, now_ms: int) -> None:
+        """Before the point of no return the right is gone; past it, leaving the zone comes first (rule P6)."""
+        at = self._at
+        if not local.pnr_passed or now_ms > held.lease_end_ms + limits.OVERDUE_MS_MAX:
+            self._voting.end_commitment("lease_end", now_ms)
+        elif at.phase in HOLDING:
+            at.phase = after(after(at.phase, Event.PASSED), Event.OVERDUE)
+            at.outbox.note("overdue", proposal=held.proposal_hash.hex(), lease_end_ms=held.lease_end_ms)
             at.announce = True
 
     def _flush(self, now_ms: int) -> None:
@@ -243,11 +352,14 @@ class Core:
         wants = at.local is None or at.local.wants_commit
         settled = at.phase is not Phase.FALLBACK and not (wants and at.phase in UNCOMMITTED)
         if settled and not any(ballot.undecided(now_ms) for ballot in at.ballots.values()):
-            return limits.INTENT_CLEARED_MS if at.phase is Phase.CLEARED else limits.INTENT_RELAXED_MS
+            calm = at.phase is Phase.CLEARED and at.outage_ms(now_ms) == 0
+            return limits.INTENT_CLEARED_MS if calm else limits.INTENT_RELAXED_MS
         return limits.INTENT_MS
 
     def _say(self, local: Local, now_ms: int) -> None:
         """Send an intent; names heard and seen are the part that is shortened where it would be too long."""
+        if not self._at.trusts_clock(now_ms):
+            return
         self._at.announce = False
         names = limits.ROSTER_MAX
         while True:
@@ -266,13 +378,13 @@ class Core:
         at, who = self._at, self._at.identity
         held = at.commitment
         open_now = [b for b in at.ballots.values() if b.undecided(now_ms)][-limits.LIVE_MAX :]
-        willing = local.wants_commit and held is None and at.phase in UNCOMMITTED
+        willing = local.wants_commit and at.may_change(local)
         able = local.has_contingency and local.estimate_ok and not local.blocking
         return Intent(
             vehicle=who.vehicle, seq=max(self._seq + 1, now_ms), stamp_ms=now_ms, phase=self.phase,
             path_id=local.path_id, body=who.body, arrived_ms=local.arrived_ms, eta_ms=local.eta_ms,
             urgency=local.urgency, charter_id=who.charter_id, map_digest=who.map_digest,
-            ready=willing and able and now_ms >= at.engaged_ms + at.tuning.listen_ms - limits.INTENT_MS,
+            ready=willing and able and now_ms >= at.signs_from_ms - limits.INTENT_MS,
             plan=at.driven_plan(local),
             held=b"" if held is None else held.proposal_hash,
             lease_end_ms=0 if held is None else held.lease_end_ms,

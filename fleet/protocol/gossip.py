@@ -1,12 +1,16 @@
-"""Saying again what somebody may have missed, every 100 ms.
+"""Saying again what somebody may have missed, at every tick.
 
 While a proposal can still be decided, every member repeats all signatures it knows, not only its own, so
-one good path from a voter to a holder is enough. After ``decide_by`` a certificate lets nobody in any
-more, and that ends. Intents are passed on where a roster shows that they did not arrive: a death of a tube
-that one member has not heard of would otherwise stop all.
+one good path from a voter to a holder is enough; and it repeats only while some member is not known to
+have them. After ``decide_by`` a certificate lets nobody in any more, and that ends. Intents are passed on
+where a roster shows that they did not arrive: a death of a tube that one member has not heard of would
+otherwise stop all.
 """
 
 from __future__ import annotations
+
+from collections import Counter
+from itertools import chain
 
 from fleet.protocol import limits
 from fleet.protocol.ballot import Ballot, Own
@@ -16,45 +20,48 @@ from fleet.protocol.table import Phase
 
 def gossip(at: Situation, now_ms: int) -> None:
     """Send what is due now."""
-    for ballot in at.ballots.values():
-        over = ballot.closed or now_ms > ballot.proposal.decide_by_ms
-        if over or ballot.own is not Own.ACCEPTED or now_ms - ballot.gossip_ms < limits.GOSSIP_MS:
+    for ballot in at.ballots.values() if at.trusts_clock(now_ms) else ():
+        if now_ms > ballot.proposal.decide_by_ms or now_ms - ballot.gossip_ms < limits.GOSSIP_MS:
+            continue
+        if at.me not in ballot.position:
             continue
         ballot.gossip_ms = now_ms
         ballot.rounds += 1
-        if ballot.complete_ms is not None:
-            if not all(_certified(at, ballot, member) for member in ballot.proposal.members):
-                at.outbox.post(ballot.certificate())
+        if ballot.last_word is not None and ballot.says_again():
+            at.outbox.send(ballot.last_word)
+        if ballot.closed or ballot.own is Own.REFUSED:
             continue
-        if _repeats_proposal(at, ballot):
+        _listen(at, ballot)
+        others = [member for member in ballot.proposal.members if member != at.me]
+        wanting = ballot.complete_ms is None and any(member not in ballot.known_to for member in others)
+        if wanting and _repeats_proposal(at, ballot):
             at.outbox.send(ballot.message)
-        if not all(_knows(at, ballot, member) for member in ballot.proposal.members):
-            at.outbox.post(ballot.certificate())
+        lacking = 0
+        for member in others:
+            lacking |= ballot.votes_mask & ~ballot.known_to.get(member, 0)
+        if lacking:
+            at.outbox.post(ballot.news(lacking))
+
+
+def _listen(at: Situation, ballot: Ballot) -> None:
+    """Learn from the newest intents which signatures their senders have."""
+    for member in ballot.proposal.members:
+        intent = at.peers.intent(member)
+        if intent is None:
+            continue
+        if ballot.prefix in intent.certificates:
+            ballot.learn(member, (1 << len(ballot.proposal.members)) - 1)
+        for prefix, mask in intent.votes_known:
+            if prefix == ballot.prefix:
+                ballot.learn(member, mask)
 
 
 def _repeats_proposal(at: Situation, ballot: Ballot) -> bool:
-    """The coordinator does every round, and one member in turn: the way from the coordinator may be the bad one."""
-    members = ballot.proposal.members
-    return ballot.proposal.coordinator == at.me or members[ballot.rounds % len(members)] == at.me
-
-
-def _certified(at: Situation, ballot: Ballot, member: str) -> bool:
-    """Whether ``member`` has said that it has the certificate."""
-    intent = at.peers.intent(member)
-    return member == at.me or (intent is not None and ballot.prefix in intent.certificates)
-
-
-def _knows(at: Situation, ballot: Ballot, member: str) -> bool:
-    """Whether ``member`` has said that it has every signature known here."""
-    if member == at.me:
+    """The coordinator does every round, the others in turn: the way from the coordinator may be the bad one."""
+    if ballot.proposal.coordinator == at.me:
         return True
-    intent = at.peers.intent(member)
-    if intent is None:
-        return False
-    if ballot.prefix in intent.certificates:
-        return True
-    mask = ballot.votes_mask
-    return any(prefix == ballot.prefix and known & mask == mask for prefix, known in intent.votes_known)
+    turns = -(-len(ballot.position) // limits.REPEATERS_MAX)
+    return (ballot.position[at.me] + ballot.rounds) % turns == 0
 
 
 class Relay:
@@ -67,7 +74,7 @@ class Relay:
 
     def tick(self, at: Situation, now_ms: int) -> None:
         """Send what is due now."""
-        if now_ms - self._last_ms < limits.GOSSIP_MS:
+        if now_ms - self._last_ms < (limits.GOSSIP_MS if at.outage_ms(now_ms) else 2 * limits.GOSSIP_MS):
             return
         self._last_ms = now_ms
         self._round += 1
@@ -77,11 +84,14 @@ class Relay:
             for name, intent in fresh.items()
             if len(intent.roster) < limits.ROSTER_MAX and intent.phase is not Phase.CLEARED
         ]
+        listeners = {name for name, _ in deaf}
+        heard_by = Counter(chain.from_iterable(roster for _, roster in deaf))
         left = limits.RELAYS_MAX
         for vehicle, intent in fresh.items():
             if left == 0:
                 break
-            if intent.seq == self._passed.get(vehicle) or all(vehicle in roster or vehicle == j for j, roster in deaf):
+            by_all = heard_by[vehicle] >= len(deaf) - (vehicle in listeners)
+            if by_all or intent.seq == self._passed.get(vehicle):
                 continue
             raw = at.peers.relayable(vehicle, now_ms)
             if raw and self._is_mine(at.me, vehicle, deaf):

@@ -82,7 +82,7 @@ class Ledger:
         ]
         for proposal_hash in dead:
             self.remove(vehicle, proposal_hash)
-        if intent.held:
+        if intent.held and intent.stamp_ms <= intent.lease_end_ms + 2 * self._eps_ms:
             tube = self._tubes.get(vehicle, {}).get(intent.held)
             if tube is None:
                 lease_end_ms = min(intent.lease_end_ms, intent.stamp_ms + limits.LEASE_MS_MAX)

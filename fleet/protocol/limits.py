@@ -9,11 +9,13 @@ ZONE_CHARS_MAX = 32
 PATH_CHARS_MAX = 64
 PLAN_BYTES_MAX = 480
 """A TimedPath of 64 segments; refused by the parser beyond."""
-MEMBERS_MAX = 15
-"""15 signatures of 64 bytes fill a certificate's datagram. A larger conflict set cannot be agreed on at
+MEMBERS_MAX = 32
+"""Sets of signatures are known to each other by masks of 32 bits. A larger conflict set cannot be agreed on at
 once: the proposer notes ``members_over_limit`` and waits."""
+CERTIFICATE_VOTES_MAX = 15
+"""So many signatures of 64 bytes fill a datagram. A certificate of more members travels in parts."""
 BATCH_MAX = 12
-ROSTER_MAX = 15
+ROSTER_MAX = 32
 PERCEIVED_MAX = 8
 LIVE_MAX = 4
 """Own tubes pending or held at one time; further proposals that name the vehicle are refused."""
@@ -41,14 +43,23 @@ INTENT_CLEARED_MS = 500
 """A vehicle that has cleared the zone only says where it is."""
 INTENT_GAP_MS_MIN = 50
 """Least spacing of intents that only a changed plan causes."""
-GOSSIP_MS = 100
+GOSSIP_MS = 50
+"""What somebody still lacks is said again at every tick: at 50 % loss, waiting two ticks doubles the tail."""
+REPEATERS_MAX = 8
+"""So many members say a proposal again in one round, in turns."""
 RELAY_AFTER_MS = 250
 """A peer heard for so long should be in every roster; where it is not, its intents are passed on."""
-RELAYS_MAX = 4
+RELAYS_MAX = 8
 """Intents of others passed on in one round of gossip, each by at most two of those who hear them."""
 RANK_MS = 150
 """What each place in the order waits before it proposes in another's stead."""
 JITTER_MS = 50
+OUTAGE_WAIT_MS = 500
+"""On a channel with outages whoever is not the first waits longer, by chance, at most by this."""
+OUTAGE_DECIDE_MS = 4_000
+"""Where there are outages, a decision of n members is given at least an n-th of this."""
+LAST_WORDS_MAX = 10
+"""A refusal or an abort is said so often, once in each round of gossip."""
 BACKOFF_MS = (150, 300, 600, 1000)
 """After the k-th failed attempt in a row; the last repeats."""
 DECIDE_MS_MIN = 200
@@ -68,6 +79,19 @@ ORPHANS_MAX = 128
 TOKEN_MS = 8
 TOKENS_MS_MAX = 480
 """Token bucket per sender: one message per 8 ms in the long run, bursts of 60; the rest is dropped unread."""
+QUARANTINE_MAX = 64
+"""Further liars are noted, and go on costing time; safety does not rest on their being shut out."""
+GIVEN_BACK_MAX = 8
+"""Tubes given back that are remembered of one sender, newest kept, to hold against it what it says later."""
+OVERDUE_MS_MAX = 3_000
+"""A holder that is still in the zone when its lease ends drives its plan to the end for so long, and says that
+it is in the way; then it gives the plan up, and asks for a way out like anybody who stands inside."""
+SILENT_KEPT_MS = 60_000
+"""So long the last words of a vehicle that fell silent are kept, for perception to clear it (rule P8)."""
+STRANGER_BUCKETS = 16
+STRANGER_TOKEN_MS = 32
+"""Senders not known yet share 16 buckets by their names, each of one message per 32 ms: invented names buy
+little, and one flood does not shut out all newcomers."""
 CODEC_MEMO_MAX = 4096
 LATENCIES_MAX = 4096
 """Decision times kept for statistics; further ones are only counted."""

@@ -6,10 +6,13 @@ worked out at the next tick.
 
 from __future__ import annotations
 
+from zlib import crc32
+
 from fleet.protocol import limits
+from fleet.protocol.channel import Channel
 from fleet.protocol.codec import Codec, Opened
 from fleet.protocol.table import Phase
-from fleet.protocol.wire import Intent, with_plan
+from fleet.protocol.wire import Intent, Message, with_plan
 
 
 class Peer:
@@ -33,18 +36,28 @@ class Peers:
         self._codec = codec
         self._eps_ms = eps_ms
         self._peers: dict[str, Peer] = {}
-        self._strangers = Peer(0)
+        self._silent: dict[str, Intent] = {}
+        self._strangers = [Peer(0) for _ in range(limits.STRANGER_BUCKETS)]
         self._changed: dict[str, None] = {}
         self._memo: dict[tuple[int, int], dict[str, Intent]] = {}
         """Answers of :meth:`within` since the last change; a tick asks several times."""
+        self.channel = Channel()
         self.full_until_ms = 0
         """While ahead of the clock, a stranger had to be turned away: nothing may be signed."""
 
     def clear(self) -> None:
         self._peers.clear()
+        self._silent.clear()
         self._memo.clear()
         self._changed.clear()
         self.full_until_ms = 0
+
+    def forget(self, vehicle: str) -> None:
+        """As if ``vehicle`` had never spoken: neither its words nor its silence count."""
+        self._peers.pop(vehicle, None)
+        self._silent.pop(vehicle, None)
+        self._changed.pop(vehicle, None)
+        self._memo.clear()
 
     def hear(self, opened: Opened, sender: str, intent: Intent, now_ms: int) -> str:
         """Take an intent; returns why not, or nothing. Size, zone and session are already checked."""
@@ -53,7 +66,7 @@ class Peers:
             return self._admit(opened, sender, intent, now_ms)
         held = peer.intent
         if held is not None and intent.seq <= held.seq:
-            return "replayed"
+            return "contradiction" if intent.seq == held.seq and opened is not peer.opened else "replayed"
         age_ms = now_ms - intent.stamp_ms
         if age_ms > limits.FRESH_MS + self._eps_ms or age_ms < -2 * self._eps_ms:
             return "not_fresh"
@@ -61,6 +74,8 @@ class Peers:
             return "bad_signature"
         if held is not None and intent.stamp_ms < held.stamp_ms:
             return "replayed"
+        if held is not None and held.phase is not Phase.CLEARED:
+            self.channel.waited(intent.stamp_ms - held.stamp_ms, held.ready, now_ms)
         peer.intent = intent
         peer.opened = opened
         peer.heard_ms = now_ms
@@ -71,13 +86,16 @@ class Peers:
     def spend(self, sender: str, now_ms: int) -> bool:
         """Take one message's tokens from the sender's bucket; False: the message is dropped unread.
 
-        All strangers share one bucket, so invented names buy nothing.
+        Strangers share few buckets, so that invented names buy little.
         """
-        peer = self._peers.get(sender, self._strangers)
-        tokens = min(limits.TOKENS_MS_MAX, peer.token_ms + now_ms - peer.tokens_at_ms) - limits.TOKEN_MS
+        peer, price_ms = self._peers.get(sender), limits.TOKEN_MS
+        if peer is None:
+            peer = self._strangers[crc32(sender.encode()) % limits.STRANGER_BUCKETS]
+            price_ms = limits.STRANGER_TOKEN_MS
+        tokens = min(limits.TOKENS_MS_MAX, peer.token_ms + now_ms - peer.tokens_at_ms) - price_ms
         peer.tokens_at_ms = now_ms
         if tokens < 0:
-            peer.token_ms = tokens + limits.TOKEN_MS
+            peer.token_ms = tokens + price_ms
             return False
         peer.token_ms = tokens
         return True
@@ -143,14 +161,30 @@ class Peers:
         ]
         return max(0, max(delays, default=0))
 
+    def newest(self, vehicle: str) -> Message | None:
+        """The message of the newest intent."""
+        peer = self._peers.get(vehicle)
+        return None if peer is None or peer.opened is None else peer.opened.message
+
+    def silent(self, now_ms: int) -> dict[str, Intent]:
+        """Last words of those who no longer count as heard and have not cleared the zone, in order of id."""
+        oldest_ms = now_ms - limits.PEER_SILENT_MS - self._eps_ms
+        found = dict(self._silent)
+        for vehicle, peer in self._peers.items():
+            if peer.intent is not None and peer.intent.stamp_ms < oldest_ms and peer.intent.phase is not Phase.CLEARED:
+                found[vehicle] = peer.intent
+        return dict(sorted(found.items()))
+
     def expire(self, now_ms: int) -> None:
-        """Forget senders that have been silent for long; what they promised is kept elsewhere."""
+        """Those silent for long are no longer peers; what they promised, and their last words, are kept."""
         silent_ms = limits.PEER_SILENT_MS + limits.FRESH_MS + self._eps_ms
-        gone = [vehicle for vehicle, peer in self._peers.items() if now_ms - peer.heard_ms > silent_ms]
-        for vehicle in gone:
-            del self._peers[vehicle]
-            self._memo.clear()
-            self._changed.pop(vehicle, None)
+        for vehicle, peer in [(v, p) for v, p in self._peers.items() if now_ms - p.heard_ms > silent_ms]:
+            self.forget(vehicle)
+            if peer.intent is not None and peer.intent.phase is not Phase.CLEARED:
+                self._silent[vehicle] = peer.intent
+        if self._silent:
+            oldest_ms = now_ms - limits.SILENT_KEPT_MS
+            self._silent = {v: i for v, i in self._silent.items() if i.stamp_ms >= oldest_ms and v not in self._peers}
 
     def _admit(self, opened: Opened, sender: str, intent: Intent, now_ms: int) -> str:
         age_ms = now_ms - intent.stamp_ms
@@ -164,6 +198,7 @@ class Peers:
             self.full_until_ms = now_ms + limits.PEER_SILENT_MS
             return "peers_full"
         self._memo.clear()
+        self._silent.pop(sender, None)
         peer = self._peers[sender] = Peer(now_ms)
         peer.intent = intent
         peer.opened = opened

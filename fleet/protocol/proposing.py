@@ -22,6 +22,10 @@ class Proposing:
         self._epoch = 0
         self._able = False
 
+    def resume(self, epoch: int) -> None:
+        """Go on numbering after ``epoch``: no number is used for two proposals, over restarts too."""
+        self._epoch = epoch
+
     def tick(self, now_ms: int) -> None:
         """Propose for this vehicle and others if nothing is open and its turn has come."""
         at, own = self._at, self._at.own
@@ -39,18 +43,29 @@ class Proposing:
         fresh_ms = now_ms - limits.FRESH_MS - at.tuning.eps_ms
         if any(i.votes_known and now_ms - i.stamp_ms <= 2 * limits.INTENT_MS for i in intents.values()):
             self._turn.progress(now_ms)  # somebody knows of a proposal that may not have come here
-        order = candidates(intents, at.identity.charter_id, now_ms - at.tuning.listen_ms - limits.INTENT_MS)
-        if not self._turn.due(order.index(at.me), now_ms):
+        arrived_ms, heard_ms = now_ms - at.tuning.listen_ms - limits.INTENT_MS, now_ms - 2 * limits.INTENT_MS
+        order = candidates(intents, at.identity.charter_id, arrived_since_ms=arrived_ms, heard_since_ms=heard_ms)
+        if not self._turn.due(order.index(at.me), now_ms, at.outage_ms(now_ms)):
             return
-        able = [vehicle for vehicle in order if intents[vehicle].ready and intents[vehicle].stamp_ms >= fresh_ms]
+        able = [vehicle for vehicle in order if self._is_able(vehicle, intents[vehicle], fresh_ms)]
         chosen = able[: at.tuning.batch_max]
         if at.me not in chosen:
-            chosen[-1] = at.me
+            chosen = [*chosen[: at.tuning.batch_max - 1], at.me]
         self._propose([intents[vehicle] for vehicle in chosen], local, now_ms)
+
+    def _is_able(self, vehicle: str, intent: Intent, fresh_ms: int) -> bool:
+        """Whether it can be planned for now.
+
+        One with a tube that may still come into use, for all that is known here, would refuse, or drive that one.
+        """
+        settled = self._at.ledger.of(vehicle).keys() <= {intent.held}
+        return intent.ready and intent.stamp_ms >= fresh_ms and settled
 
     def _propose(self, wanted: list[Intent], local: Local, now_ms: int) -> None:
         at = self._at
-        decide_by_ms = now_ms + self._turn.decide_ms(at.peers.latency_ms(now_ms))
+        decide_by_ms = now_ms + self._turn.decide_ms(
+            at.peers.latency_ms(now_ms), at.outage_ms(now_ms), len(at.concerned(now_ms))
+        )
         known = at.known(now_ms)
         try:
             planned = at.ports.planner.plan(wanted, known, now_ms, decide_by_ms)

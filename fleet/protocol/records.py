@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import Union
@@ -46,6 +47,7 @@ class Local:
     """What the vehicle drives now. Until ``core.frozen_until_ms`` it must not be replaced."""
     urgency: int = 0
     wants_commit: bool = False
+    """Wants a plan; of a holder before its point of no return: wants another one (rule P7)."""
     pnr_passed: bool = False
     has_contingency: bool = True
     """A verified way to stop short of everything not held exists now."""
@@ -56,7 +58,10 @@ class Local:
     blocking: tuple[str, ...] = ()
     """Why nothing can be agreed now, such as a body that may come in the way; empty: nothing blocks."""
     estimate_ok: bool = True
-    """Own pose and clock are within their bounds; otherwise nothing is signed."""
+    """Own pose is within its bounds; otherwise no proposal is signed."""
+    clock_error_ms: int = 0
+    """Estimated bound on the own clock's error. Above ``Tuning.eps_ms`` nothing at all is signed (rule P12):
+    what this vehicle says of times, its intents included, would mislead."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,13 +105,31 @@ class Adopt:
 
 @dataclass(frozen=True, slots=True)
 class Drop:
-    """The own tube is no longer held (``cleared``, ``lease_end``, ``released:<why>``)."""
+    """The own tube is no longer held (cleared, lease_end, replaced, clock_doubt, released:<why>)."""
 
     proposal_hash: bytes
     reason: str
 
 
-Effect = Union[Adopt, Drop]  # noqa: UP007 - an alias that Python 3.10 evaluates
+@dataclass(frozen=True, slots=True)
+class Contradiction:
+    """Proof against a peer: two datagrams with its valid signatures that no honest vehicle signs both.
+
+    To be stored and shown to others; the core has quarantined ``vehicle`` already. ``kind``: see contradiction.py.
+    """
+
+    vehicle: str
+    kind: str
+    first: bytes
+    second: bytes
+
+    @property
+    def digest(self) -> bytes:
+        """Names this proof: 32 bytes over both datagrams, whichever was seen first."""
+        return hashlib.sha256(b"\0".join(sorted((self.first, self.second)))).digest()
+
+
+Effect = Union[Adopt, Drop, Contradiction]  # noqa: UP007 - an alias that Python 3.10 evaluates
 Note = tuple[str, dict[str, object]]
 
 
@@ -116,8 +139,8 @@ class Ready:
 
     ``to_persist``: records to append and flush BEFORE anything of ``to_send`` leaves: what is signed is
     a promise that must survive a crash. ``to_send``: datagrams to broadcast, AFTER persisting. ``to_apply``:
-    changes of the plan to drive, AFTER sending, in order. ``notes``: (kind, plain values) for the
-    decision log, AFTER all of it.
+    changes of the plan to drive, and proofs against peers, AFTER sending, in order. ``notes``: (kind, plain
+    values) for the decision log, AFTER all of it.
     """
 
     to_persist: tuple[bytes, ...] = ()

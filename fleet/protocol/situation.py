@@ -48,19 +48,51 @@ class Situation:
         self.commitment: Commitment | None = None
         self.engaged = False
         self.engaged_ms = 0
+        self.quiet_until_ms = 0
+        """After a restart nothing is signed before (rule P11); 0: no restart."""
         self.announce = False
         """Something changed that peers should hear of at once."""
+        self.revoked: set[str] = set()
+        """Vehicles whose keys are out: bodies without a voice. Asked by name only, never gone through."""
         self.missed: dict[str, int] = {}
         """Members that refusals said were missing, and when: the next proposal names them, heard or not."""
+        self.disowned: dict[bytes, int] = {}
+        """Proposals refused or aborted by others before they came here, and when that was heard: never signed."""
+        self.quarantined: dict[str, bytes] = {}
+        """Peers that provably broke a rule, with the digest of the proof: their messages do not count."""
         self.planless_until_ms = 0
         """Until then the own planner has just found no way for this vehicle: others may go first without bound."""
+
+    @property
+    def signs_from_ms(self) -> int:
+        """Nothing is promised or adopted before: the vehicle listens first, and longer after a restart."""
+        return max(self.engaged_ms + self.tuning.listen_ms, self.quiet_until_ms)
 
     def may_sign(self, now_ms: int) -> Local | None:
         """The own estimate if anything may be signed now: engaged, listened for a while, estimate recent."""
         local = self.local
-        if local is None or not self.engaged or now_ms < self.engaged_ms + self.tuning.listen_ms:
+        if local is None or not self.engaged or now_ms < self.signs_from_ms or self.me in self.revoked:
             return None
-        return local if now_ms - local.now_ms <= limits.LOCAL_AGE_MS_MAX else None
+        return local if self.trusts_clock(now_ms) else None
+
+    def trusts_clock(self, now_ms: int) -> bool:
+        """Whether the own clock is good enough to sign anything by (rule P12), by a recent estimate."""
+        local = self.local
+        return (
+            local is not None
+            and local.clock_error_ms <= self.tuning.eps_ms
+            and now_ms - local.now_ms <= limits.LOCAL_AGE_MS_MAX
+        )
+
+    def may_change(self, local: Local) -> bool:
+        """Whether a plan could be adopted: nothing is held, or a holder before its point of no return wants another.
+
+        What was wanted before the tube held was adopted is no wish for another one.
+        """
+        held = self.commitment
+        if held is None:
+            return self.phase in UNCOMMITTED
+        return self.phase is Phase.COMMITTED and not local.pnr_passed and local.now_ms > held.adopted_ms
 
     def sync(self, now_ms: int) -> bool:
         """Work in what new intents say of their senders' tubes; whether any tube died."""
@@ -114,6 +146,15 @@ class Situation:
             found[self.me] = self.own
         return found
 
+    def outage_ms(self, now_ms: int) -> int:
+        """How long it may take to be heard, by what has been heard, and by who does not hear this vehicle."""
+        outage_ms = self.peers.channel.outage_ms(now_ms)
+        if now_ms > self.engaged_ms + limits.FRESH_MS + limits.INTENT_RELAXED_MS:
+            fresh = self.peers.fresh(now_ms).values()
+            if any(self.me not in intent.roster and intent.phase is not Phase.CLEARED for intent in fresh):
+                outage_ms = max(outage_ms, limits.FRESH_MS)
+        return outage_ms
+
     def bodies(self, proposal: Proposal) -> dict[str, VehicleBody]:
         """Bodies of the batch, as far as their vehicles have been heard."""
         found = {}
@@ -126,8 +167,9 @@ class Situation:
         return found
 
     def own_dead(self, now_ms: int) -> tuple[bytes, ...]:
-        """Proposals still open to others in which the own tube is given up; newest first."""
-        dead = [
+        """Proposals still open to others in which the own tube, if any, is given up or never will be; newest first."""
+        dead = [proposal for proposal in reversed(self.disowned) if proposal not in self.ballots]
+        dead += [
             ballot.hash
             for ballot in reversed(self.ballots.values())
             if ballot.given_up and now_ms <= ballot.proposal.decide_by_ms + 2 * self.tuning.eps_ms
@@ -138,15 +180,24 @@ class Situation:
         """Typed reasons not to sign; the costly ones are looked for only where no cheap one is found."""
         proposal = ballot.proposal
         concerned = self.concerned(now_ms)
-        final = self._own_objections(proposal, local, now_ms)
+        final: list[str] = self._own_objections(proposal, local, now_ms)
+        passing: list[str] = []
+        final += [f"quarantined:{member}" for member in proposal.members if member in self.quarantined]
         if proposal.charter_id != self.identity.charter_id:
             final.append(f"charter_mismatch:{proposal.coordinator}")
-        missing = self._member_objections(proposal, concerned, local, final)
-        passing = [f"blocked:{why}" for why in local.blocking]
+        final += [
+            f"charter_mismatch:{member}"
+            for member in proposal.members
+            if member in concerned and concerned[member].charter_id != self.identity.charter_id
+        ]
+        final += self._revoked(proposal)
+        missing, gone = self._missing(proposal, concerned, local, now_ms)
+        (passing if gone else final).extend([f"members_missing:{','.join(missing)}"] if missing else ())
+        passing += [f"blocked:{why}" for why in local.blocking]
         passing += [f"unheard:{entry.vehicle}" for entry in proposal.batch if entry.vehicle not in concerned]
         if not final and not passing and ballot.deaths != self.ledger.deaths:
             found = self.ports.judge.verify(proposal, self.known(now_ms, without=ballot.hash), local)
-            if self._may_be_stale(now_ms):
+            if self._may_give_way(ballot):
                 passing += found
                 ballot.deaths = self.ledger.deaths
             else:
@@ -156,17 +207,28 @@ class Situation:
         reasons = clip([*final, *passing], limits.REASONS_MAX, limits.REASON_CHARS_MAX)
         return Objections(reasons, bool(final), missing)
 
-    def _may_be_stale(self, now_ms: int) -> bool:
-        """Whether a promise is kept only because its vehicle's word that it is dead may have been lost."""
-        open_now = {ballot.hash for ballot in self.ballots.values() if not ballot.closed and not ballot.given_up}
-        return any(tube.kind == "promise" and tube.proposal_hash not in open_now for tube in self.ledger.live())
+    def _may_give_way(self, ballot: Ballot) -> bool:
+        """Whether what is in the way may be a promise that is about to end.
+
+        Either its proposal has failed, and only its vehicle's word that the tube is dead has not come yet;
+        or it is still open but came after ``ballot``: of two that exclude each other the older one is waited
+        for, and everybody refuses the younger one at once.
+        """
+        age = (ballot.proposal.stamp_ms, ballot.proposal.coordinator)
+        older = {
+            other.hash
+            for other in self.ballots.values()
+            if not other.closed and not other.given_up and (other.proposal.stamp_ms, other.proposal.coordinator) < age
+        }
+        return any(tube.kind == "promise" and tube.proposal_hash not in older for tube in self.ledger.live())
 
     def adoption_objections(self, ballot: Ballot, local: Local, lease_end_ms: int, now_ms: int) -> tuple[str, ...]:
         """Reasons not to use the own tube although all have signed (rules P4, P5)."""
         reasons = [*self._state_objections(local), *(f"blocked:{why}" for why in local.blocking)]
+        reasons += self._revoked(ballot.proposal)
         if now_ms >= lease_end_ms - self.tuning.eps_ms:
             reasons.append(f"lease:{lease_end_ms}")
-        if not local.wants_commit or self.phase not in UNCOMMITTED:
+        if not local.wants_commit or not self.may_change(local):
             reasons.append("not_wanted")
         if not reasons:
             reasons = list(self.ports.judge.verify(ballot.proposal, self.known(now_ms, without=ballot.hash), local))
@@ -188,6 +250,9 @@ class Situation:
             reasons.append("no_contingency")
         return reasons
 
+    def _revoked(self, proposal: Proposal) -> list[str]:
+        return [f"revoked:{vehicle}" for vehicle in proposal.members if vehicle in self.revoked]
+
     def _own_objections(self, proposal: Proposal, local: Local, now_ms: int) -> list[str]:
         reasons = self._state_objections(local)
         if now_ms < self.peers.full_until_ms:
@@ -195,10 +260,8 @@ class Situation:
         if not self.ledger.room_for(len(proposal.batch)):
             reasons.append("tubes_full")
         if any(entry.vehicle == self.me for entry in proposal.batch):
-            if self.commitment is not None:
-                reasons.append(f"holds_commitment:{self.me}")
-            elif not local.wants_commit or self.phase not in UNCOMMITTED:
-                reasons.append(f"not_wanted:{self.me}")
+            if not local.wants_commit or not self.may_change(local):
+                reasons.append(f"{'not_wanted' if self.commitment is None else 'holds_commitment'}:{self.me}")
             if len(self.own_live(now_ms)) >= limits.LIVE_MAX:
                 reasons.append("own_pending_full")
         elif self._starved(proposal, local, now_ms):
@@ -217,18 +280,15 @@ class Situation:
             for rival in rivals
         )
 
-    def _member_objections(
-        self, proposal: Proposal, concerned: dict[str, Intent], local: Local, reasons: list[str]
-    ) -> tuple[str, ...]:
-        """Add reasons about the members; returns who would have to be one and is not."""
+    def _missing(
+        self, proposal: Proposal, concerned: dict[str, Intent], local: Local, now_ms: int
+    ) -> tuple[tuple[str, ...], bool]:
+        """Who would have to be a member and is not; and whether all of them may be gone, unheard."""
         required = self.ports.judge.required_members(proposal.batch, concerned, local)
         missing = sorted(required - set(proposal.members) - {self.me})
-        if missing:
-            reasons.append(f"members_missing:{','.join(missing)}")
-        for vehicle in sorted(required & set(concerned)):
-            if concerned[vehicle].charter_id != self.identity.charter_id:
-                reasons.append(f"charter_mismatch:{vehicle}")
-        return tuple(missing[: limits.MEMBERS_MAX])
+        old_ms = now_ms - limits.INTENT_RELAXED_MS - limits.INTENT_MS
+        gone = all(concerned[m].phase in HOLDING and concerned[m].stamp_ms < old_ms for m in missing if m in concerned)
+        return tuple(missing[: limits.MEMBERS_MAX]), gone
 
 
 def clip(texts: Iterable[str], count_max: int, chars_max: int) -> tuple[str, ...]:

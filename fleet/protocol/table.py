@@ -23,9 +23,15 @@ Two honest vehicles cannot hold overlapping tubes: each is a member for the othe
 hears both is, and whoever signed the first refuses the second while the first may live. Nothing here
 depends on rounds, views, leaders, or on who is believed to be alive.
 
-Past the point of no return (CROSSING) only clearing ends a commitment. A vehicle in the shared area
-without a live tube says so (OCCUPYING); one that crosses by sight alone, one at a time, says that
-(FALLBACK). For both, what they announce is an obstacle to everybody.
+A holder may want another plan before its point of no return. It votes for a proposal that names it again,
+and on the certificate changes over and releases the old tube. Until everybody has its word for that, both
+of its tubes are in the way of all others (rule P7): nobody need know which of the two it drives.
+
+Past the point of no return (CROSSING) only clearing ends a commitment. By rule P4 the holder is clear
+before its lease ends; if it is late all the same, it drives its plan to the end rather than stop in the
+shared area, and says that it is in the way (OCCUPYING) from the moment at which others may forget its
+promise. A vehicle in the shared area without a live tube says the same; one that crosses by sight alone,
+one at a time, says that (FALLBACK). What these announce is an obstacle to everybody.
 
 Who may go on to what
 ---------------------
@@ -62,6 +68,7 @@ class Event(Enum):
     ADOPTED = "own tube adopted"
     PASSED = "point of no return passed with a live tube"
     LOST = "own tube given back or its lease over"
+    OVERDUE = "lease over past the point of no return; drives its plan to the end"
     CLEARED = "rear bumper beyond the zone"
 
 
@@ -84,8 +91,10 @@ TRANSITIONS: dict[tuple[Phase, Event], Phase] = {
     (Phase.OCCUPYING, Event.ADOPTED): Phase.CROSSING,
     (Phase.COMMITTED, Event.PASSED): Phase.CROSSING,
     (Phase.CROSSING, Event.PASSED): Phase.CROSSING,
+    (Phase.COMMITTED, Event.ADOPTED): Phase.COMMITTED,
     (Phase.COMMITTED, Event.LOST): Phase.APPROACH,
-    (Phase.CROSSING, Event.LOST): Phase.OCCUPYING,
+    (Phase.CROSSING, Event.OVERDUE): Phase.OCCUPYING,
+    (Phase.OCCUPYING, Event.LOST): Phase.OCCUPYING,
 }
 
 OBSERVED: dict[Phase, Event] = {

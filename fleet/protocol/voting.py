@@ -7,7 +7,8 @@ from collections import deque
 from fleet.errors import LocalProtocolError
 from fleet.protocol import keys, limits
 from fleet.protocol.ballot import Ballot, Own
-from fleet.protocol.records import Adopt, Commitment, Drop, Local
+from fleet.protocol.contradiction import GivenBack, of_answers, of_proposals
+from fleet.protocol.records import Adopt, Commitment, Contradiction, Drop, Local
 from fleet.protocol.situation import Objections, Situation
 from fleet.protocol.table import Event, after
 from fleet.protocol.turn import Turn
@@ -20,15 +21,21 @@ class Voting:
     def __init__(self, situation: Situation, turn: Turn) -> None:
         self._at = situation
         self._turn = turn
+        self.given_back = GivenBack()
         self._orphans: deque[Message] = deque(maxlen=limits.ORPHANS_MAX)
         self.certificates: deque[bytes] = deque(maxlen=limits.CERTIFICATES_MAX)
+        self._unsaid: deque[bytes] = deque(maxlen=limits.LIVE_MAX)
+        """Given back while nothing could be signed: before the first estimate, or in doubt about the clock."""
 
     def clear(self) -> None:
         """Forget the ballots of a zone that was left; promises stay in the ledger."""
         self._at.ballots.clear()
         self._at.missed.clear()
+        self._at.disowned.clear()
+        self.given_back.clear()
         self._orphans.clear()
         self.certificates.clear()
+        self._unsaid.clear()
 
     # What is heard. Each returns why a message was not taken, or nothing.
 
@@ -37,10 +44,16 @@ class Voting:
         if message.digest in at.ballots:
             return ""
         age_ms = now_ms - proposal.stamp_ms
+        found = of_proposals(at.ballots, message, proposal)
+        if found is not None:
+            self.accuse(found, now_ms)
+            return "contradiction"
         if now_ms > proposal.decide_by_ms:
             return "too_late"
         if age_ms < -2 * at.tuning.eps_ms:
             return "not_fresh"
+        if proposal.stamp_ms <= at.engaged_ms + 2 * at.tuning.eps_ms:
+            return "before_engagement"  # it may have been answered in an engagement, or a life, that is forgotten
         open_now = [ballot for ballot in at.ballots.values() if ballot.undecided(now_ms)]
         theirs = sum(ballot.proposal.coordinator == proposal.coordinator for ballot in open_now)
         if len(at.ballots) >= limits.BALLOTS_MAX or theirs >= limits.BALLOTS_PER_SENDER_MAX:
@@ -49,6 +62,9 @@ class Voting:
         at.ballots[message.digest] = ballot
         if at.me in ballot.position:
             self._turn.progress(now_ms)
+        if message.digest in at.disowned:
+            ballot.own, ballot.closed, ballot.given_up = Own.REFUSED, True, ballot.names(at.me)
+            return ""
         for orphan in [o for o in self._orphans if _subject(o) == message.digest]:
             self._orphans.remove(orphan)
             self._take(orphan, now_ms)
@@ -59,12 +75,17 @@ class Voting:
         """A vote, refusal, certificate or abort."""
         if _subject(message) in self._at.ballots:
             return self._take(message, now_ms)
-        if not isinstance(message.body, Abort):
+        if isinstance(message.body, (Abort, Reject)):
+            self._disown(_subject(message), now_ms)
+        else:
             self._orphans.append(message)
         return ""
 
     def on_release(self, message: Message, release: Release, now_ms: int) -> str:
         """The sender's own tubes are dead, by its own word."""
+        found = self.given_back.release(message, release, self._at.peers.newest(message.sender))
+        if found is not None:
+            self.accuse(found, now_ms)
         for proposal_hash in release.proposals:
             if self._at.ledger.remove(message.sender, proposal_hash):
                 self._turn.progress(now_ms)
@@ -90,6 +111,10 @@ class Voting:
         ballot.own = Own.ACCEPTED
         at.ledger.add(ballot.proposal, ballot.hash, "promise", at.bodies(ballot.proposal))
         vote = at.outbox.sign(Vote(ballot.hash, True))
+        for entry in ballot.proposal.batch:
+            newest = at.peers.newest(entry.vehicle)
+            if newest is not None:
+                at.outbox.persist(newest.raw)  # the body that the tube was judged with
         at.outbox.persist(ballot.message.raw)
         at.outbox.persist(vote.raw)
         if ballot.proposal.coordinator == at.me:
@@ -102,6 +127,11 @@ class Voting:
     def tick(self, now_ms: int) -> None:
         """Late votes and adoptions, and the end of what was not decided in time."""
         at = self._at
+        if self._unsaid and at.trusts_clock(now_ms):
+            self._say_release(tuple(self._unsaid), now_ms)
+            self._unsaid.clear()
+        for proposal in [p for p, ms in at.disowned.items() if now_ms - ms > limits.DECIDE_MS_MAX]:
+            del at.disowned[proposal]
         for ballot in list(at.ballots.values()):
             self.consider(ballot, now_ms)
             if ballot.complete_ms is not None:
@@ -137,7 +167,39 @@ class Voting:
         if given:
             self._release(tuple(given), reason, now_ms)
 
+    def accuse(self, found: Contradiction, now_ms: int) -> None:
+        """Proof against a peer: pass it on to the node, and do without the peer."""
+        self._at.outbox.apply(found)
+        self.quarantine(found.vehicle, found.digest, now_ms, kind=found.kind)
+
+    def quarantine(self, vehicle: str, evidence_digest: bytes, now_ms: int, *, kind: str) -> None:
+        """From now on ``vehicle`` is a body, not a peer (rules P10, P14); its tubes are respected until they die."""
+        at = self._at
+        if vehicle in at.quarantined or vehicle == at.me:
+            return
+        full = len(at.quarantined) >= limits.QUARANTINE_MAX
+        at.outbox.note(
+            "quarantine_full" if full else "quarantine", vehicle=vehicle, evidence=evidence_digest.hex(), why=kind
+        )
+        if full:
+            return
+        at.quarantined[vehicle] = evidence_digest
+        at.peers.forget(vehicle)
+        for ballot in at.ballots.values():
+            if vehicle in ballot.position:
+                self.close(ballot, f"quarantined:{vehicle}", now_ms)
+
     # Private.
+
+    def _disown(self, proposal: bytes, now_ms: int) -> None:
+        """Somebody has refused or aborted a proposal that is not known here: say at once that it never will be signed.
+
+        Those who promised this vehicle a tube in it need not wait for its ``decide_by``.
+        """
+        disowned = self._at.disowned
+        if proposal not in disowned and len(disowned) < limits.DEAD_MAX:  # full: what has been said dead stays so
+            disowned[proposal] = now_ms
+            self._at.announce = True
 
     def _take(self, message: Message, now_ms: int) -> str:
         ballot = self._at.ballots[_subject(message)]
@@ -145,11 +207,19 @@ class Voting:
         if message.sender not in ballot.position:
             return "not_a_member"
         if isinstance(body, Vote):
-            ballot.votes.setdefault(ballot.position[message.sender], message.signature)
+            position = ballot.position[message.sender]
+            ballot.votes.setdefault(position, message.signature)
+            ballot.learn(message.sender, 1 << position)
+            if self._contradicts(ballot, message.sender, now_ms):
+                return "contradiction"
             self._completed(ballot, now_ms)
         elif isinstance(body, Certificate):
+            ballot.learn(message.sender, sum(1 << position for position, _ in body.votes))
             return self._merge(ballot, body, now_ms)
         elif isinstance(body, Reject):
+            ballot.refusals.setdefault(message.sender, message)
+            if self._contradicts(ballot, message.sender, now_ms):
+                return "contradiction"
             if body.counter:
                 self._at.peers.offer(message.sender, body.counter)
             if ballot.proposal.coordinator == self._at.me:
@@ -157,8 +227,16 @@ class Voting:
             self._at.ledger.remove(message.sender, ballot.hash)  # who refuses will never adopt its own tube in it
             self._refused(ballot, message.sender, body.reasons, now_ms)
         elif isinstance(body, Abort) and message.sender == ballot.proposal.coordinator:
-            self._close(ballot, "aborted", now_ms)
+            self.close(ballot, "aborted", now_ms)
         return ""
+
+    def _contradicts(self, ballot: Ballot, member: str, now_ms: int) -> bool:
+        """Whether ``member`` has both accepted and refused; then it is a liar."""
+        refusal = ballot.refusals.get(member)
+        found = None if refusal is None else of_answers(ballot, member, refusal)
+        if found is not None:
+            self.accuse(found, now_ms)
+        return found is not None
 
     def _merge(self, ballot: Ballot, certificate: Certificate, now_ms: int) -> str:
         """Take the signatures that are new and good."""
@@ -172,6 +250,7 @@ class Voting:
             covered = keys.vote_statement(at.outbox.zone, at.outbox.session, members[position], ballot.hash)
             if at.ports.codec.check(members[position], covered, signature):
                 ballot.votes[position] = signature
+                self._contradicts(ballot, members[position], now_ms)
             else:
                 problem = "bad_certificate"
         self._completed(ballot, now_ms)
@@ -197,8 +276,9 @@ class Voting:
         )
         if proposal.coordinator == at.me:
             self._turn.succeeded(now_ms)
-            if len(proposal.members) > 1:
-                at.outbox.post(ballot.certificate())
+            if len(proposal.members) > 1 and at.trusts_clock(now_ms):
+                for part in ballot.parts():
+                    at.outbox.post(part)
         else:
             self._turn.progress(now_ms)
         self._adopt(ballot, now_ms)
@@ -215,10 +295,17 @@ class Voting:
         if reasons:
             self._give_up(ballot, f"not_adopted:{reasons[0]}", now_ms)
             return
+        replaced = at.commitment
         at.phase = after(at.phase, Event.ADOPTED)
         at.commitment = Commitment(ballot.hash, entry.plan, entry.lease_end_ms, now_ms, ballot.proposal.members)
-        certificate = at.outbox.sign(ballot.certificate())
-        at.outbox.persist(certificate.raw)
+        for part in ballot.parts():
+            at.outbox.persist(at.outbox.sign(part).raw)
+        if replaced is not None:
+            at.ledger.remove(at.me, replaced.proposal_hash)
+            if replaced.proposal_hash in at.ballots:
+                at.ballots[replaced.proposal_hash].given_up = True
+            at.outbox.apply(Drop(replaced.proposal_hash, "replaced"))
+            self._release((replaced.proposal_hash,), "replaced", now_ms)
         at.outbox.apply(Adopt(ballot.hash, entry.plan, entry.lease_end_ms))
         at.outbox.note("commit", proposal=ballot.hash.hex(), lease_end_ms=entry.lease_end_ms)
         at.announce = True
@@ -246,16 +333,17 @@ class Voting:
         )  # fmt: skip
         if ballot.proposal.coordinator != at.me:
             counter = local.plan if ballot.names(at.me) and at.commitment is None else b""
-            at.outbox.post(Reject(ballot.hash, reasons, objections.missing, counter))
+            ballot.last_word = at.outbox.post(Reject(ballot.hash, reasons, objections.missing, counter))
             at.announce = at.announce or bool(counter)
         self._refused(ballot, at.me, reasons, now_ms)
 
     def _refused(self, ballot: Ballot, who: str, reasons: tuple[str, ...], now_ms: int) -> None:
         """Some member will never sign: the own tube in it is given up at once, so that others may go on."""
         ballot.refused_by.setdefault(who, reasons)
-        self._close(ballot, f"refused_by:{who}", now_ms)
+        self.close(ballot, f"refused_by:{who}", now_ms)
 
-    def _close(self, ballot: Ballot, why: str, now_ms: int) -> None:
+    def close(self, ballot: Ballot, why: str, now_ms: int) -> None:
+        """Nothing comes of it any more: the own tube in it is given up, and others are told."""
         at = self._at
         if ballot.complete_ms is not None or ballot.closed:
             return
@@ -267,7 +355,8 @@ class Voting:
             self._give_up(ballot, why, now_ms)
         if ballot.proposal.coordinator == at.me:
             self._turn.failed(now_ms)
-            at.outbox.post(Abort(ballot.hash, why[: limits.REASON_CHARS_MAX], now_ms))
+            if at.trusts_clock(now_ms):
+                ballot.last_word = at.outbox.post(Abort(ballot.hash, why[: limits.REASON_CHARS_MAX], now_ms))
             at.outbox.note("abort", proposal=ballot.hash.hex(), why=why)
 
     def _over(self, ballot: Ballot, now_ms: int) -> None:
@@ -291,9 +380,15 @@ class Voting:
 
     def _release(self, proposals: tuple[bytes, ...], reason: str, now_ms: int) -> None:
         at = self._at
-        at.outbox.persist(at.outbox.post(Release(proposals, now_ms)).raw)
+        if at.trusts_clock(now_ms):
+            self._say_release(proposals, now_ms)
+        else:
+            self._unsaid.extend(proposals)
         at.outbox.note("release", proposals=[proposal.hex() for proposal in proposals], reason=reason)
         at.announce = True
+
+    def _say_release(self, proposals: tuple[bytes, ...], now_ms: int) -> None:
+        self._at.outbox.persist(self._at.outbox.post(Release(proposals, now_ms)).raw)
 
 
 def _subject(message: Message) -> bytes:

@@ -43,6 +43,7 @@ Signature = Annotated[bytes, Meta(min_length=keys.SIGNATURE_BYTES, max_length=ke
 PlanBytes = Annotated[bytes, Meta(max_length=limits.PLAN_BYTES_MAX)]
 Ms = Annotated[int, Meta(ge=0, le=2**48)]
 Count = Annotated[int, Meta(ge=0, le=65_535)]
+Mask = Annotated[int, Meta(ge=0, lt=1 << limits.MEMBERS_MAX)]
 Size = Annotated[int, Meta(ge=0, le=1_000_000)]
 PositiveSize = Annotated[int, Meta(ge=1, le=1_000_000)]
 
@@ -96,7 +97,7 @@ class Intent(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     """Proposals, not yet past their ``decide_by``, in which the sender's tube is given up for good: a
     Release that is said again until nobody needs it."""
     certificates: Annotated[tuple[Prefix, ...], Meta(max_length=limits.CERTIFICATES_MAX)]
-    votes_known: Annotated[tuple[tuple[Prefix, Count], ...], Meta(max_length=limits.LIVE_MAX)]
+    votes_known: Annotated[tuple[tuple[Prefix, Mask], ...], Meta(max_length=limits.LIVE_MAX)]
     """Undecided proposals with a bit per member whose signature the sender has."""
     roster: Annotated[tuple[Id, ...], Meta(max_length=limits.ROSTER_MAX)]
     perceived_count: Count
@@ -171,12 +172,15 @@ class Reject(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
 
 
 class Certificate(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
-    """Signatures known for a proposal, by position in its members; of all members: the certificate."""
+    """Signatures known for a proposal, by position in its members; those of all members are the certificate.
+
+    More than ``CERTIFICATE_VOTES_MAX`` come in several messages: a receiver joins whatever parts it gets.
+    """
 
     proposal: Hash
     votes: Annotated[
         tuple[tuple[Annotated[int, Meta(ge=0, lt=limits.MEMBERS_MAX)], Signature], ...],
-        Meta(min_length=1, max_length=limits.MEMBERS_MAX),
+        Meta(min_length=1, max_length=limits.CERTIFICATE_VOTES_MAX),
     ]
 
     def __post_init__(self) -> None:

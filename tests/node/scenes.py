@@ -108,7 +108,7 @@ def approach(
     """The own plan of a car: to its line, or to ``stop_s_m`` (inf: through)."""
     stop = junction().passage(path_id).line_s_m if stop_s_m is None else stop_s_m
     return junction().planner.approach(
-        planning_body(body(name)), path_id, (s_m, v_mps), now_ms=now_ms, stop_s_m=stop, leader=None
+        planning_body(body(name)), path_id, (s_m, v_mps, 0.0), now_ms=now_ms, stop_s_m=stop, leader=None
     )
 
 

@@ -129,9 +129,11 @@ def test_the_nearest_sample_of_each_path_is_that_of_a_search_through_all_of_them
     roads = junction().roads
     x, y, yaw = roads.get(path_id).pose(s)
     x, y, yaw = x - aside * math.sin(yaw), y + aside * math.cos(yaw), yaw + turn
-    out = np.empty(len(roads.names), dtype=np.int64)
-    nearest_samples(x, y, yaw, roads.x_m, roads.y_m, roads.yaw_rad, roads.offsets, 1.6, 0.6, out)
-    for name, found in zip(roads.names, out.tolist(), strict=True):
+    tracks = np.array([(0.0, 900.0, 0.0, 0.0, 4.0, 2.0), (x, y, yaw, 0.0, 4.0, 2.0)])
+    out = np.empty((1, len(roads.names)), dtype=np.int64)
+    arrays = roads.x_m, roads.y_m, roads.yaw_rad, roads.step_m, roads.offsets
+    nearest_samples(np.array([1]), tracks, *arrays, 1.6, 0.6, out)
+    for name, found in zip(roads.names, out[0].tolist(), strict=True):
         path = roads.zone_map.paths[name]
         squares = (path.x_m - x) ** 2 + (path.y_m - y) ** 2
         best = int(np.argmin(squares))

@@ -43,12 +43,12 @@ class Ear:
         ports = Ports(junction().judge("a"), junction().zone_planner(), SIGNERS["a"], codec, random.Random(1).randrange)
         self.core = Core(Identity("a", wire_body(CAR), CHARTER, bytes(8)), ports)
         self.core.engage(ZONE, SESSION, 0)
-        self.hearing = Hearing("a", self.core, codec, junction().book)
+        self.hearing = Hearing("a", self.core, codec, junction().book, SESSION)
 
     def take(self, raw: bytes, now_ms: int) -> None:
         """As the driver does with every datagram."""
         self.core.step(raw, now_ms)
-        self.hearing.overhear(raw, ZONE)
+        self.hearing.overhear(raw, ZONE, now_ms)
 
     def names(self, now_ms: int) -> set[str]:
         return set(self.hearing.heard(now_ms))
@@ -151,3 +151,19 @@ def test_canary_an_ear_that_believes_every_signature_is_noticed(monkeypatch: pyt
     ear = Ear()
     ear.take(forged, 1000)
     assert ear.names(1000) == {"b"}
+
+
+def test_an_overheard_intent_is_not_taken_twice_late_or_from_another_session() -> None:
+    ear = Ear()
+    old = datagram("b", intent("b", B, stamp_ms=1000))
+    newer = approach("b", "E_straight", 180.0, 10.0)
+    ear.take(datagram("b", intent("b", newer, stamp_ms=1100)), 1100)
+    ear.take(old, 1200)
+    found = ear.hearing.commitment("b", 1200)
+    assert found is not None and found.plan == newer, "an older word does not replace a newer one"
+    ear.take(datagram("c", intent("c", replace(B, vehicle="c"), stamp_ms=1000)), 1511)
+    ear.take(datagram("c", intent("c", replace(B, vehicle="c"), stamp_ms=1000)), 979)
+    ear.take(datagram("c", intent("c", replace(B, vehicle="c"), stamp_ms=1000), session=SESSION + 1), 1000)
+    assert "c" not in ear.names(1511)
+    ear.take(datagram("c", intent("c", replace(B, vehicle="c"), stamp_ms=1000)), 1510)
+    assert "c" in ear.names(1512)

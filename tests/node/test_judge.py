@@ -364,3 +364,35 @@ def test_canary_members_without_holders_are_noticed(monkeypatch: pytest.MonkeyPa
     assert "h" in required(alone(), intent("a", A), holder)
     monkeypatch.setattr("fleet.node.lanes.Lanes.meet", lambda *_: False)
     assert "h" not in required(alone(), intent("a", A), holder)
+
+
+# --- two versions of a plan, and vehicles that fell silent
+
+
+def test_p7_nobody_else_of_a_batch_gets_what_one_of_it_may_still_use() -> None:
+    batch, known = entries_of(planned({"a": A, "b": B})), [tube(A), tube(B)]
+    assert ask(batch, known) == ()
+    alone_first = entries_of(planned({"b": B}))[0]  # without a, b was given the time that a is to have now
+    old = TimedPath.decode(alone_first.plan)
+    held = dataclasses.replace(tube(old, "certificate", lease_end_ms=alone_first.lease_end_ms), proposal_hash=HELD)
+    a_plan = next(TimedPath.decode(entry.plan) for entry in batch if entry.vehicle == "a")
+    assert junction().judge("a").clash(Commitment(body("a"), a_plan), Commitment(body("b"), old), 0)
+    assert ask(batch, [*known, held]) == ("old_tube:a:b",)
+    own = [entry for entry in batch if entry.vehicle == "b"]
+    assert "old_tube" not in kinds(ask(own, [*known, held])), "its own old tube is not in a vehicle's own way"
+
+
+@pytest.mark.parametrize(
+    ("ahead_m", "speed_mps", "cleared"), [(60.0, 12.0, False), (2.0, 0.0, True), (-6.0, 0.0, False), (-6.0, 3.0, False)]
+)
+def test_p8_a_silent_vehicle_is_cleared_only_where_it_stands_behind_its_line(
+    ahead_m: float, speed_mps: float, cleared: bool
+) -> None:
+    seen = [track("E_straight", line("E_straight") - ahead_m, speed_mps)]
+    judge = junction().judge("a", seen)
+    assert judge.not_cleared({"b": intent("b", B)}) == (() if cleared else ("silent:b",))
+    assert judge.not_cleared({}) == ()
+
+
+def test_p8_a_silent_vehicle_that_nobody_sees_on_its_way_cannot_reach_the_zone() -> None:
+    assert junction().judge("a").not_cleared({"b": intent("b", B)}) == ()

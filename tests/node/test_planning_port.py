@@ -216,7 +216,7 @@ OWN_JUNK: dict[str, Callable[..., object]] = {
     ("kind", "v_mps"), [*((kind, 13.0) for kind in OWN_JUNK), *((kind, 0.0) for kind in OWN_JUNK if kind != "too_fast")]
 )
 def test_instead_of_an_own_plan_that_is_none_the_vehicle_brakes_to_standstill(kind: str, v_mps: float) -> None:
-    guarded, state = GuardedPlanner(Broken(OWN_JUNK[kind])), (150.0, v_mps)
+    guarded, state = GuardedPlanner(Broken(OWN_JUNK[kind])), (150.0, v_mps, 0.0)
     plan = guarded.approach(planning_body(body("a")), "S_straight", state, now_ms=0, stop_s_m=240.0, leader=None)
     assert plan == braking(planning_body(body("a")), "S_straight", state, 0)
     assert guarded.failures == 1
@@ -228,7 +228,7 @@ def test_instead_of_an_own_plan_that_is_none_the_vehicle_brakes_to_standstill(ki
 def test_a_sound_planner_is_passed_on_unchanged() -> None:
     guarded = GuardedPlanner(junction().planner)
     for s, v in ((150.0, 13.0), (239.0, 0.0), (100.0, 7.123456)):
-        arguments = (planning_body(body("a")), "S_straight", (s, v))
+        arguments = (planning_body(body("a")), "S_straight", (s, v, 0.0))
         stop = junction().passage("S_straight").line_s_m
         expected = junction().planner.approach(*arguments, now_ms=400, stop_s_m=stop, leader=None)
         assert guarded.approach(*arguments, now_ms=400, stop_s_m=stop, leader=None) == expected

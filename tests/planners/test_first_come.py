@@ -53,7 +53,7 @@ def request(
     passage = zone_map.passages[path_id][0]
     ahead = None if leader is None else Commitment(leader.body, leader.approach)
     who = body(vehicle)
-    approach = planner.approach(who, path_id, (s_m, v_mps), now_ms=now_ms, stop_s_m=passage.line_s_m, leader=ahead)
+    approach = planner.approach(who, path_id, (s_m, v_mps, 0.0), now_ms=now_ms, stop_s_m=passage.line_s_m, leader=ahead)
     name = None if leader is None else leader.body.vehicle
     return Request(who, approach, now_ms + switch_ms, passage.zone_id, arrived_ms, 1.0, stop_s_m, name)
 
@@ -204,7 +204,7 @@ def test_malformed_requests_raise() -> None:
     with pytest.raises(PlanError, match="does not pass zone 'moon'"):
         planner.plan([replace(a, zone_id="moon")], [], now_ms=0)
     with pytest.raises(PlanError, match="not in map"):
-        planner.approach(body("a"), "nowhere", (0.0, 1.0), now_ms=0, stop_s_m=9.0, leader=None)
+        planner.approach(body("a"), "nowhere", (0.0, 1.0, 0.0), now_ms=0, stop_s_m=9.0, leader=None)
 
 
 # --- approach ------------------------------------------------------------------------------------
@@ -214,7 +214,9 @@ def test_malformed_requests_raise() -> None:
 @given(st.floats(0.0, 119.0), st.floats(0.0, 13.8))
 def test_an_approach_stands_at_the_line_if_it_can(s_m: float, v_mps: float) -> None:
     zone_map, tables = cross()
-    plan = FirstCome(zone_map, tables).approach(body("a"), "we", (s_m, v_mps), now_ms=700, stop_s_m=LINE_M, leader=None)
+    plan = FirstCome(zone_map, tables).approach(
+        body("a"), "we", (s_m, v_mps, 0.0), now_ms=700, stop_s_m=LINE_M, leader=None
+    )
     assert plan.t0_ms == 700 and plan.s0_mm == round(s_m * 1e3)
     arrays = plan.arrays()
     assert arrays.v_mps[-1] < 0.005
@@ -236,7 +238,7 @@ def test_an_approach_keeps_behind_its_leader_and_creeps_no_millimetres() -> None
     gap = first.approach.arrays().s_m[-1] - second.approach.arrays().s_m[-1] - FOOTPRINT.length_m
     assert 1.5 < gap < 3.5
     again = planner.approach(
-        second.body, "we", (float(second.approach.arrays().s_m[-1]), 0.0), now_ms=60_000, stop_s_m=LINE_M,
+        second.body, "we", (float(second.approach.arrays().s_m[-1]), 0.0, 0.0), now_ms=60_000, stop_s_m=LINE_M,
         leader=Commitment(first.body, first.approach),
     )  # fmt: skip
     assert again.segments == ((1000, 0),)
@@ -244,7 +246,9 @@ def test_an_approach_keeps_behind_its_leader_and_creeps_no_millimetres() -> None
 
 def test_too_late_to_stop_brakes_as_hard_as_it_may() -> None:
     zone_map, tables = cross()
-    plan = FirstCome(zone_map, tables).approach(body("a"), "we", (112.0, 13.0), now_ms=0, stop_s_m=LINE_M, leader=None)
+    plan = FirstCome(zone_map, tables).approach(
+        body("a"), "we", (112.0, 13.0, 0.0), now_ms=0, stop_s_m=LINE_M, leader=None
+    )
     arrays = plan.arrays()
     assert min(a for _, a in plan.segments) == pytest.approx(-4500, abs=5)
     assert arrays.s_m[-1] - 112.0 == pytest.approx(13.0**2 / 9.0 + 0.5 * 0.379 * 13.0, abs=0.3)
@@ -315,9 +319,9 @@ def test_followers_without_agreement_can_brake_for_what_is_agreed_ahead() -> Non
     assert Verifier(zone_map).pair(Commitment(leader.body, plan), unaware, from_ms=0) is not None
     careful = planned("first_come", [leader], [*committed, unaware], zone_map, tables).plans[0]
     assert careful != plan
-    s_m, v_mps, _ = follower.approach.arrays().at(0.3)
+    state = follower.approach.arrays().at(0.3)
     reaction = planner.approach(
-        follower.body, "we", (s_m, v_mps), now_ms=300, stop_s_m=LINE_M, leader=Commitment(leader.body, plan)
+        follower.body, "we", state, now_ms=300, stop_s_m=LINE_M, leader=Commitment(leader.body, plan)
     )
     pair = Commitment(leader.body, plan), Commitment(follower.body, reaction)
     assert Verifier(zone_map).pair(*pair, from_ms=300) is None
@@ -339,7 +343,7 @@ def test_model_cars_are_planned_at_their_size() -> None:
             body(vehicle), footprint=Footprint(5.0 * scale, 1.8 * scale, 1.05 * scale), budget=ErrorBudget(0.01, 0.02),
             limits=MotionLimits(2.0, 1.0, 1.5, 1.0, 10.0),
         )  # fmt: skip
-        approach = planner.approach(who, path_id, (4.0, 1.0), now_ms=0, stop_s_m=6.6, leader=None)
+        approach = planner.approach(who, path_id, (4.0, 1.0, 0.0), now_ms=0, stop_s_m=6.6, leader=None)
         assert 6.6 - 0.03 < approach.arrays().s_m[-1] + who.footprint.front_m <= 6.6
         asked.append(Request(who, approach, 200, "box", k, 1.0, math.inf))
     answer = planned("first_come", asked, [], zone_map, tables)

@@ -160,9 +160,7 @@ def test_the_earliest_profile_keeps_below_the_barrier_and_nothing_earlier_does(
 def test_a_barrier_that_is_too_close_has_no_profile() -> None:
     drive, sections = drive_at(10.0), flat((-1e6, 14.0))
     near, when, work, out = np.array([8.0]), np.array([5.0]), ROOM.work(sections), np.zeros(2)
-    count = _profile.earliest(
-        drive, sections.start_m, sections.square, when, near, 1, 50.0, work, ROOM.knots, out
-    )
+    count = _profile.earliest(drive, sections.start_m, sections.square, when, near, 1, 50.0, work, ROOM.knots, out)
     assert count == 0
 
 

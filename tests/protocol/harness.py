@@ -15,7 +15,7 @@ from typing import Protocol
 from fleet.protocol.codec import Codec
 from fleet.protocol.core import Core
 from fleet.protocol.ports import Ports
-from fleet.protocol.records import Adopt, Drop, Identity, LiveTube, Local, PlannedBatch, Ready, Tuning
+from fleet.protocol.records import Adopt, Contradiction, Drop, Identity, LiveTube, Local, PlannedBatch, Ready, Tuning
 from fleet.protocol.table import Phase
 from fleet.protocol.wire import Entry, Intent, Proposal, VehicleBody
 
@@ -168,7 +168,10 @@ class World:
         self.air: list[tuple[int, str, bytes]] = []
         self.taps: list[Callable[[int, str, bytes], None]] = []
         self.perfect_eyes = False
+        self.leave_ms = 300
+        """From clearing the zone to falling silent."""
         self.liars: dict[str, Liar] = {}
+        self.proofs: list[tuple[str, Contradiction]] = []
 
     def add(self, name: str, path: str = "R1", charter: bytes = CHARTER, skew_ms: int = 0) -> Car:
         planner = StubPlanner()
@@ -240,7 +243,7 @@ class World:
     def tick(self, car: Car) -> None:
         car.core.tick(self.local(car))
         self.drain(car)
-        if car.done_ms is not None and car.engaged and self.now_ms > car.done_ms + 300:
+        if car.done_ms is not None and car.engaged and self.now_ms > car.done_ms + self.leave_ms:
             car.core.disengage(self.clock(car))
             car.engaged = False
             self.drain(car)
@@ -265,6 +268,8 @@ class World:
                 next(u for u in reversed(self.used) if u.vehicle == car.name).until_ms = self.now_ms
                 if effect.reason == "cleared":
                     car.done_ms = self.now_ms
+            else:
+                self.proofs.append((car.name, effect))
         for kind, detail in ready.notes:
             self.log.append((self.now_ms, car.name, kind, detail))
 

@@ -7,6 +7,8 @@ Commands
 ``cut FROM>TO ...`` / ``cut``         links that lose everything (``*`` for all); none: all links work
 ``lose KIND ...`` / ``lose``          message kinds that are lost everywhere
 ``set NAME KEY=VALUE ...``            fields of the car's own observation (phase, blocking, ...)
+``equivocate NAME``                   say the last intent again, otherwise
+``wants NAME [PATH]``                 the car wants a plan (on PATH), or wants none
 ``off NAME``                          the car stops: no ticks, no messages
 ``release NAME``                      give the commitment back
 ``run MS``                            let time pass; prints the notes of all cars
@@ -20,14 +22,28 @@ import random
 from collections.abc import Sequence
 from pathlib import Path
 
+import msgspec
 import pytest
 
+from fleet.protocol import keys
 from fleet.protocol.table import Phase
-from fleet.protocol.wire import decode
-from tests.protocol.harness import World
+from fleet.protocol.wire import Intent, Kind, decode, encode_body, seal
+from tests.protocol.harness import StubKeys, World
 
 DATA = Path(__file__).parent / "testdata"
-SHOWN = ("coordinator", "members", "batch", "reasons", "reason", "why", "missing", "refused", "age_ms", "phase")
+SHOWN = (
+    "coordinator",
+    "members",
+    "batch",
+    "reasons",
+    "reason",
+    "why",
+    "missing",
+    "refused",
+    "age_ms",
+    "phase",
+    "vehicle",
+)
 
 
 class Scenario:
@@ -76,9 +92,27 @@ class Scenario:
                 values[key] = Phase[text]
             elif key in {"blocking", "perceived"}:
                 values[key] = tuple(item for item in text.split(",") if item)
+            elif key == "clock_error_ms":
+                values[key] = int(text)
             else:
                 values[key] = text == "yes"
         self.world.cars[name].overrides = values
+
+    def do_equivocate(self, name: str) -> str:
+        """The car's last intent again under the same number, with another arrival time and a good signature."""
+        before = len(self.world.log)
+        said = next(decode(raw) for _, who, raw in reversed(self.world.air) if who == name and is_intent(raw))
+        assert isinstance(said.body, Intent)
+        payload = encode_body(msgspec.structs.replace(said.body, eta_ms=said.body.eta_ms + 1))
+        covered = keys.statement("intent", said.zone, said.session, name, payload)
+        again = seal(said.kind, said.zone, said.session, name, payload, StubKeys(name).sign(covered))
+        self.world.broadcast(name, again)
+        self.world.run(self.delay_ms)
+        return self.notes(before)
+
+    def do_wants(self, name: str, *paths: str) -> None:
+        self.world.cars[name].wants = bool(paths)
+        self.world.cars[name].path = paths[0] if paths else self.world.cars[name].path
 
     def do_off(self, name: str) -> None:
         self.world.cars[name].off = True
@@ -126,6 +160,10 @@ class Scenario:
     def plan(self, plan: bytes) -> str:
         parts = [item.split(":") for item in plan.decode().partition("|")[2].split(",") if item]
         return ",".join(f"{r}:{int(s) - 10_000}-{int(e) - 10_000}" for r, s, e in parts) or "-"
+
+
+def is_intent(raw: bytes) -> bool:
+    return decode(raw).kind is Kind.INTENT
 
 
 @pytest.mark.parametrize("path", sorted(DATA.glob("*.txt")), ids=lambda path: path.stem)

@@ -102,5 +102,5 @@ def test_a_mutant_that_locks_the_epoch_and_not_the_tube_is_caught(monkeypatch: p
 
 
 def test_a_mutant_that_lets_proposers_leave_members_out_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Situation, "_member_objections", lambda self, proposal, concerned, local, reasons: ())
+    monkeypatch.setattr(Situation, "_missing", lambda self, proposal, concerned, local, now_ms: ((), False))
     assert caught(2 * SEEDS) is not None

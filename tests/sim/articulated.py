@@ -75,9 +75,7 @@ class ArticulatedCar:
         damper = 0.5 * vehicle.suspension.damping_ratio * body.mass_kg * omega
         for wheel in self.wheels:
             # A soft tyre stands in for the suspension, without which a wheel loses its load now and then.
-            p.changeDynamics(
-                self.car, wheel, contactStiffness=spring, contactDamping=damper, physicsClientId=one
-            )
+            p.changeDynamics(self.car, wheel, contactStiffness=spring, contactDamping=damper, physicsClientId=one)
             p.setJointMotorControl2(self.car, wheel, p.VELOCITY_CONTROL, force=0.0, physicsClientId=one)
             p.resetJointState(self.car, wheel, 0.0, speed_mps / body.wheel_radius_m, physicsClientId=one)
         p.resetBaseVelocity(self.car, [speed_mps, 0, 0], [0, 0, 0], physicsClientId=one)

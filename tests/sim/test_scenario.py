@@ -155,7 +155,7 @@ expectations: {contacts: 0, mean_delay_s_max: 5.5}
             GOOD + "obstacles: [[[0, 0], [1, 0], [2, 0]]]\n",
             "obstacles[0]: the polygon is not convex (or has corners in a line)",
         ),
-        (GOOD + "expectations: {contact: 0}\n", "expectations.contact: unknown; known: contacts, "),
+        (GOOD + "expectations: {contact: 0}\n", "expectations.contact: no such metric; nearest: contacts, "),
         (GOOD + "expectations: {finished: most}\n", "expectations.finished: 'most' is neither a number nor all"),
         (GOOD + "vehicle: mine.yaml\n", "vehicle: mine.yaml: No such file"),
     ],

@@ -1,0 +1,59 @@
+"""Which of the vehicles ahead are accounted for: they do what they say, and this vehicle's plan is clear of it.
+
+An announced plan accounts for a body only while the body is where the plan says. A node that died goes
+on being heard of for two seconds, and its vehicle brakes meanwhile.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from fleet.node.hearing import Hearing
+from fleet.node.judge import ZoneJudge
+from fleet.node.lanes import Lanes
+from fleet.node.surroundings import Leader, Surroundings
+from planners.interface import Body, Commitment
+from planners.timed_path import TimedPath
+
+STRAYED_M = 1.0
+"""Off its announced place by more than this a vehicle does not do what it says. Tracking and perception are off by
+at most 0.7 m together, and a plan adopted half a second ago, of which nothing was heard yet, by 0.6 m."""
+_CLASHES_KEPT = 64
+
+
+class Accounting:
+    """Of one vehicle; remembers which pairs of plans it has compared."""
+
+    def __init__(self, hearing: Hearing, judge: ZoneJudge, lanes: Lanes, body: Body, scale: float) -> None:
+        self._hearing, self._judge, self._lanes = hearing, judge, lanes
+        self._body, self._scale = body, scale
+        self._clashes: dict[tuple[TimedPath, TimedPath], bool] = {}
+
+    def of(
+        self, now_ms: int, plan: TimedPath | None, ahead: Sequence[Leader], around: Surroundings
+    ) -> tuple[frozenset[str], frozenset[str]]:
+        """(who of ``ahead`` is accounted for, who speaks and is not); ``ahead`` as seen at the last look ``around``."""
+        rows = {one.peer: one.row for one in ahead if one.peer is not None}
+        clear = {
+            peer
+            for peer, row in rows.items()
+            if plan is not None
+            and around.strayed_m(row) <= STRAYED_M * self._scale
+            and not self.ran_into(now_ms, plan, peer)
+        }
+        return frozenset(clear), frozenset(rows.keys() - clear)
+
+    def ran_into(self, now_ms: int, plan: TimedPath, peer: str) -> bool:
+        """Whether ``peer`` announces a plan that ``plan`` would run into."""
+        other = self._hearing.commitment(peer, now_ms)
+        if other is None:
+            return False
+        key = (plan, other.plan)
+        known = self._clashes.get(key)
+        if known is None:
+            behind = self._lanes.follows(now_ms * 1e-3, (other.body, other.plan), (self._body, plan))
+            known = not behind and self._judge.clash(Commitment(self._body, plan), other, now_ms)
+            if len(self._clashes) >= _CLASHES_KEPT:
+                self._clashes.clear()
+            self._clashes[key] = known
+        return known

@@ -1,0 +1,98 @@
+"""Property X6: a revoked key has no voice from the moment of delivery, and nothing is undone too late."""
+
+from __future__ import annotations
+
+from fleet.protocol.table import Phase
+from fleet.protocol.wire import Kind, decode
+from tests.protocol.harness import Car, World, intervals, violations
+
+
+def world_of(*names: str) -> World:
+    world = World()
+    for name in names:
+        world.engage(world.add(name))
+    return world
+
+
+def revoke(world: World, vehicle: str, *at: str) -> None:
+    for name in at:
+        car = world.cars[name]
+        car.core.revoke((vehicle,), world.clock(car))
+        world.drain(car)
+
+
+def adopted(world: World, name: str) -> Car:
+    world.run(5_000, lambda: world.cars[name].adopted is not None)
+    assert world.cars[name].adopted is not None
+    return world.cars[name]
+
+
+def test_x6_from_delivery_on_nothing_it_says_is_heard() -> None:
+    world = world_of("a", "z")
+    world.run(250)
+    a = world.cars["a"].core
+    assert "z" in a.peers(world.now_ms)
+    revoke(world, "z", "a")
+    assert "z" not in a.peers(world.now_ms) and "z" not in a.heard(world.now_ms)
+    before = a.stats.received.total()
+    world.run(1_000)
+    assert a.stats.refused["revoked"] > 0
+    assert a.stats.received.total() > before, "it goes on talking"
+    assert "z" not in a.heard(world.now_ms)
+
+
+def test_x6_a_proposal_that_needs_its_signature_is_closed_and_a_new_one_refused() -> None:
+    world = world_of("a", "b", "z")
+    world.fault = lambda x, y, raw: () if x == "z" and decode(raw).kind is not Kind.INTENT else (20,)
+    world.run(480)
+    open_now = [b for b in world.cars["a"].core._at.ballots.values() if "z" in b.position and not b.closed]
+    assert open_now
+    revoke(world, "z", "a", "b")
+    assert all(ballot.closed for ballot in open_now)
+    world.cars["z"].engaged = False
+    world.run(5_000, lambda: {used.vehicle for used in world.used} >= {"a", "b"})
+    assert {used.vehicle for used in world.used} >= {"a", "b"}, "the others agree without it"
+    assert violations(world) == []
+
+
+def test_x6_before_the_point_of_no_return_a_commitment_that_rests_on_it_is_given_back() -> None:
+    world = world_of("a", "z")
+    a = adopted(world, "a")
+    revoke(world, "z", "a")
+    assert a.adopted is None and a.core.commitment is None
+    assert any(kind == "release" for _, who, kind, _ in world.log if who == "a")
+
+
+def test_x6_past_the_point_of_no_return_nothing_is_undone() -> None:
+    world = world_of("a", "z")
+    a = adopted(world, "a")
+    begins = intervals(a.adopted.plan if a.adopted else b"")[0][1]
+    world.run(5_000, lambda: world.clock(a) >= begins)
+    assert a.core.phase is Phase.CROSSING
+    revoke(world, "z", "a")
+    assert a.adopted is not None
+    world.run(3_000, lambda: a.done_ms is not None)
+    assert a.done_ms is not None
+
+
+def test_what_a_revoked_vehicle_holds_stays_in_the_way_until_it_dies() -> None:
+    world = world_of("a", "z")
+    world.cars["a"].wants = False
+    z = adopted(world, "z")
+    assert z.adopted is not None
+    revoke(world, "z", "a")
+    a = world.cars["a"]
+    a.wants = True
+    world.run(6_000, lambda: a.adopted is not None)
+    assert violations(world) == []
+    assert a.adopted is not None
+
+
+def test_a_vehicle_whose_own_key_is_out_signs_nothing_more() -> None:
+    world = world_of("a", "b")
+    world.run(100)
+    revoke(world, "a", "a")
+    since = len(world.air)
+    world.run(2_000)
+    said = {decode(raw).kind for _, who, raw in world.air[since:] if who == "a" and decode(raw).sender == "a"}
+    assert said == {Kind.INTENT}, "it says where it is, and promises nothing"
