@@ -22,6 +22,7 @@ COMMANDS = {
     "map": ("fleet.cli.map", "Draw a map with its paths and zones."),
     "report": ("fleet.cli.report", "Rebuild the report of a run, or compare several."),
     "bench": ("fleet.cli.bench", "Published benchmarks of this machine, as tables."),
+    "soak": ("fleet.cli.soak", "Deterministic fault simulation of the protocol from seeds."),
     "doctor": ("fleet.cli.doctor", "What is installed, what works, and what to do."),
 }
 """Command -> (module whose ``command`` it is, one line of help). Modules are imported when used."""

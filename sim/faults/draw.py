@@ -99,11 +99,17 @@ def _vehicles(rng: random.Random, bounds: Profile, paths: int, heal_ms: int) -> 
     eps_ms = 10
     drift = min(bounds.drift_ppm, 200)
     found = []
+
+    def far_and_fast() -> tuple[int, int]:
+        """Where it enters (mm), and a speed (mm/s) from which it can stop gently before the line."""
+        start_mm = -rng.randint(2_000, 60_000)
+        return start_mm, min(rng.randint(0, 12_000), int((3_000 * (-start_mm - 1_000)) ** 0.5))
+
     together = rng.random() < 0.4
     for index in range(rng.randint(*bounds.honest)):
         found.append(
             VehicleCase(
-                f"v{index}", "honest", rng.randrange(paths), -rng.randint(2_000, 60_000), rng.randint(0, 12_000),
+                f"v{index}", "honest", rng.randrange(paths), *far_and_fast(),
                 0 if together else rng.choice((0, 0, rng.randint(0, heal_ms))), rng.choice((50, 50, 50, 100)),
                 rng.randrange(50), rng.randint(2 - eps_ms, eps_ms - 2), rng.randint(-drift, drift),
             )
@@ -115,7 +121,7 @@ def _vehicles(rng: random.Random, bounds: Profile, paths: int, heal_ms: int) -> 
         drives = rng.random() < 0.2
         found.append(
             VehicleCase(
-                f"x{index}", "liar", rng.randrange(paths), -rng.randint(2_000, 40_000), rng.randint(0, 10_000), 0,
+                f"x{index}", "liar", rng.randrange(paths), *far_and_fast(), 0,
                 50, rng.randrange(50), lies=lies or ("equivocate",), goes_ms=rng.randrange(heal_ms) if drives else -1,
                 looks=False,
             )
@@ -124,7 +130,7 @@ def _vehicles(rng: random.Random, bounds: Profile, paths: int, heal_ms: int) -> 
         if rng.random() < bounds.legacy:
             found.append(
                 VehicleCase(
-                    f"u{index}", "legacy", rng.randrange(paths), -rng.randint(2_000, 60_000), rng.randint(0, 10_000),
+                    f"u{index}", "legacy", rng.randrange(paths), *far_and_fast(),
                     rng.randrange(heal_ms), goes_ms=rng.randrange(heal_ms), looks=rng.random() < 0.6,
                 )
             )  # fmt: skip

@@ -57,6 +57,8 @@ class Outcome:
     """With bodies that had no right to be there."""
     end_ms: int = 0
     trace: list[tuple[int, str, str, dict[str, object]]] = field(default_factory=list)
+    lost: list[int] = field(default_factory=list)
+    """Numbers of the deliveries that did not arrive; only of a traced run."""
 
     @property
     def total(self) -> int:
@@ -243,6 +245,8 @@ class Engine:
                 delays = self._edited(delays)
             if not delays:
                 self._lost += 1
+                if self._trace:
+                    self.out.lost.append(self._sent)
                 continue
             for delay in delays:
                 self._order += 1
@@ -321,7 +325,6 @@ class Engine:
         if what == "clock":
             node.clock.mend(node.case.offset_ms, self.now_ms)
             node.trust_clock_again()
-            self.observer.clock_mended(node)
             return
         if node.core is None or node.paused_until_ms > self.now_ms:
             return

@@ -49,7 +49,9 @@ class Node:
         """The kernel has let the vehicle go on beyond its point of no return."""
         self.stopped = False
         """The kernel has stopped it although a commitment is held."""
-        self.engaged = self.done = self.trusts = False
+        self.braking = False
+        """It brakes already: there is nothing more to do at the point of no return."""
+        self.engaged = self.done = False
         self.arrived_ms = self.silent_until_ms = 0
         self.paused_until_ms = 0
         self.inbox: list[bytes] = []
@@ -72,7 +74,8 @@ class Node:
         now = self.now()
         plan = engine.roads.own(approach(case.path, now, case.start_mm, case.speed_mmps))
         self.body = engine.add_body(self.name, plan, self.error_ms())
-        self.held, self.passed, self.stopped, self.done = None, False, False, False
+        self.held = None
+        self.passed = self.stopped = self.braking = self.done = False
         self.arrived_ms = now
         self.laps += 1
 
@@ -252,7 +255,7 @@ class Node:
     def _adopt(self, effect: Adopt) -> None:
         engine, body = self.engine, self._body()
         engine.observer.adopted(self, effect)
-        self.held, self.passed, self.stopped = effect, False, False
+        self.held, self.passed, self.stopped, self.braking = effect, False, False, False
         body.follow(engine.roads.own(effect.plan), self.error_ms())
         engine.schedule_body(body)
         if self.pauses is not None:
@@ -275,11 +278,12 @@ class Node:
         if up and core is not None and self.held is not None and not self.stopped and core.may_enter(self.now()):
             self.passed = True
             return
-        if not self.passed:
+        if not self.passed and not self.braking:
             self.stopped = self.held is not None
             self._brake()
 
     def _brake(self) -> None:
+        self.braking = True
         body, engine = self._body(), self.engine
         s, v = body.at(engine.now_ms)
         now = self.now()
