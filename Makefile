@@ -28,7 +28,9 @@ check: $(STAMP) ## lint, strict types, tidiness
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -q tests/test_tidy.py
 
-soak: $(STAMP) ## long tests, then seeds 1..SEEDS of the lossy junction in the kinematic world; stops at the first that fails
+soak: $(STAMP) ## faults on the protocol, long tests, then seeds 1..SEEDS of the lossy junction; stops at the first that fails
+	$(BIN)/fleet soak --seeds 1..14000 --profile nightly --workers $(JOBS) --resume $(RUNS)/soak/nightly.jsonl
+	$(BIN)/fleet soak --seeds 1..6000 --profile byzantine --workers $(JOBS) --resume $(RUNS)/soak/byzantine.jsonl
 	$(BIN)/python -m pytest -q -n $(JOBS) -m soak
 	@for seed in $$(seq 1 $(SEEDS)); do \
 	  set -- $(BIN)/fleet run four_way_burst_loss --world kinematic --seed $$seed --no-mcap --quiet --out $(RUNS)/soak/seed$$seed; \

@@ -1,1 +1,1 @@
-"""Deterministic fault simulation of the agreement: the real core on virtual time, bodies on a line, separate oracles."""
+"""Deterministic fault simulation of the agreement: the real core, virtual time, separate oracles."""

@@ -148,9 +148,7 @@ def _channel(rng: random.Random, bounds: Profile) -> ChannelCase:
     )  # fmt: skip
 
 
-def _faults(
-    rng: random.Random, bounds: Profile, vehicles: tuple[VehicleCase, ...], heal_ms: int
-) -> tuple[Fault, ...]:
+def _faults(rng: random.Random, bounds: Profile, vehicles: tuple[VehicleCase, ...], heal_ms: int) -> tuple[Fault, ...]:
     names = [vehicle.name for vehicle in vehicles if vehicle.role != "legacy"]
     honest = [vehicle.name for vehicle in vehicles if vehicle.role == "honest"]
     found = []

@@ -13,6 +13,7 @@ import math
 import random
 from collections import Counter
 from dataclasses import dataclass, field
+from typing import Any
 
 from fleet.protocol import ports
 from fleet.protocol.codec import Codec
@@ -129,7 +130,7 @@ class Engine:
         """Until the case's end, or until every honest vehicle has crossed after healing."""
         queue, pop, ears = self._queue, heapq.heappop, self._ears
         counts = [0] * len(_NAMES)
-        others = (
+        others: tuple[Any, ...] = (
             None, self._tick, self._lie, self._passage, self._fault, self._restart, self._resume, self._enter,
             self._heal, self._watch, self._drive,
         )  # fmt: skip
@@ -143,7 +144,7 @@ class Engine:
             if kind == DELIVER:
                 ears[who].hear(what)  # type: ignore[index,arg-type]
             else:
-                others[kind](who, what)  # type: ignore[misc]
+                others[kind](who, what)
         out = self.out
         self.liveness.end()
         out.events = Counter(dict(zip(_NAMES, counts, strict=True)))

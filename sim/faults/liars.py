@@ -10,7 +10,7 @@ from __future__ import annotations
 import random
 from collections import deque
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from fleet.protocol import keys, ports
 from fleet.protocol.table import Phase
@@ -31,7 +31,7 @@ from fleet.protocol.wire import (
     seal,
 )
 from sim.faults.case import SESSION, ZONE, VehicleCase
-from sim.faults.plans import approach, departing, encode
+from sim.faults.plans import approach, departing, encode, fields
 
 if TYPE_CHECKING:
     from sim.faults.engine import Engine
@@ -150,20 +150,22 @@ class Liar:
             self._propose((entry,), decide_ms, others if split else self.all())
 
     def _bad_plan(self) -> None:
-        """Plans that run into each other, begin in the past, never end, or are no plans."""
+        """Plans that run into each other, break every limit, are no plans, or have leases too long or too short."""
         able = self._able_now()
         if not able:
             return
         decide_ms = self._rng.choice((200, 500))
         chosen = self._rng.sample(able, min(len(able), 3))
         batch = tuple(self._tube(victim, decide_ms) for victim in chosen)
-        bad = self._rng.randrange(4)
+        bad = self._rng.randrange(5)
         if bad == 1:
-            batch = (Entry(chosen[0], encode(0, 0, 2**30, 65_535, ((2**31, 32_000),)), batch[0].lease_end_ms),)
+            batch = (Entry(chosen[0], _absurd(batch[0].plan), batch[0].lease_end_ms),)
         elif bad == 2:
             batch = (Entry(chosen[0], b"\xff" * 40, batch[0].lease_end_ms),)
         elif bad == 3:
             batch = (Entry(chosen[0], batch[0].plan, self.team.engine.now_ms + 119_000),)
+        elif bad == 4:
+            batch = (Entry(chosen[0], batch[0].plan, self.team.engine.now_ms + decide_ms + 100),)
         self._propose(batch, decide_ms, self.all())
 
     def _omit_members(self) -> None:
@@ -226,8 +228,11 @@ class Liar:
         plan = approach(self.case.path, self.team.engine.now_ms, -30_000, 9_000)
         self.say(self._intent(name + GHOST, plan), self.all(), name + GHOST, zone="elsewhere")
         self.say(self._intent(name + GHOST, plan), self.all(), name + GHOST, session=SESSION + 1)
+        able = self._able_now()
+        if able:
+            self._propose((self._tube(able[0], 400),), 400, self.all(), zone="elsewhere")
 
-    _ACTS: dict[str, Callable[[Liar], None]] = {
+    _ACTS: ClassVar[dict[str, Callable[[Liar], None]]] = {
         "equivocate": _equivocate, "bad_plan": _bad_plan, "omit_members": _omit_members, "replay": _replay,
         "ghost": _ghost, "flip_flop": _flip_flop, "forge": _forge, "foreign_zone": _foreign_zone,
     }  # fmt: skip
@@ -248,7 +253,9 @@ class Liar:
         lease = int(end) + 300 if now + decide_ms < end < now + 60_000 else now + decide_ms + 8_000
         return Entry(victim, plan, lease)
 
-    def _propose(self, batch: tuple[Entry, ...], decide_ms: int, to: list[str], *, alone: bool = False) -> None:
+    def _propose(
+        self, batch: tuple[Entry, ...], decide_ms: int, to: list[str], *, alone: bool = False, zone: str = ZONE
+    ) -> None:
         engine = self.team.engine
         now = engine.now_ms
         heard = self.team.heard
@@ -263,7 +270,7 @@ class Liar:
         proposal = Proposal(
             self.name, self._epoch % 65_536, now, now + decide_ms, members, batch, charter, bytes(8)
         )  # fmt: skip
-        digest = decode(self.say(proposal, to)).digest
+        digest = decode(self.say(proposal, to, zone=zone)).digest
         self._mine.append(digest)
         for liar in self.team.members:
             if liar.name in members:
@@ -307,3 +314,12 @@ class Liar:
         engine = self.team.engine
         engine.observer.overheard(raw)
         engine.transmit(self.name, raw, [name for name in to if name in engine.here])
+
+
+def _absurd(raw: bytes) -> bytes:
+    """The plan ``raw`` with a dash that no vehicle can drive."""
+    found = fields(raw)
+    if found is None:
+        return raw
+    path, t0, s0, v0, segments = found
+    return encode(path, t0, s0, v0, (*segments[:-1], (segments[-1][0] // 10, 20_000)))

@@ -168,9 +168,10 @@ class Node:
         """The clock is synchronised: the own plan is told in its time from here on."""
         self.doubts_clock = False
         self._error_ms = self.clock.error_ms(self.engine.now_ms)
-        if self.core is not None and self.body is not None and not self.body.gone and self.held is None:
-            if self.body.at(self.engine.now_ms)[0] < 0.0:
-                self._brake()
+        body = self.body
+        waits = self.core is not None and body is not None and not body.gone and self.held is None
+        if waits and self._body().at(self.engine.now_ms)[0] < 0.0:
+            self._brake()
 
     def _local(self, now: int, s: float, v: float, silent: tuple[str, ...]) -> Local:
         body, held = self._body(), self.held

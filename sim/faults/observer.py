@@ -28,6 +28,9 @@ _SEEN_MS = (220, 330, 450)
 """A body that was in the way at all these times before a vehicle went past its point of no return was there to see."""
 _LIAR_MM = 4_000
 """A liar's body this far past the line is where no announcement of its has it."""
+_SPEED_MPS, _ACCEL_MPS2 = 12.5, 6.5
+"""What no vehicle here can exceed."""
+_JUMP_MM = 400.0
 _CLOCK_MS = 200
 """Within this time a clock that has jumped must have ended all signing (rule P12)."""
 
@@ -173,12 +176,23 @@ class Observer:
             self.fail("P4", f"{name} would leave {last - effect.lease_end_ms:.0f} ms after its lease")
         if now + error_ms > proposal.decide_by_ms + 1:
             self.fail("P4", f"{name} adopts {now + error_ms - proposal.decide_by_ms:.0f} ms after decide_by")
+        self._can_drive(node, effect.plan)
         mine = Live(effect.proposal_hash, effect.lease_end_ms, uses, error_ms)
         for other, theirs in self.live.items():
             resource = meet(mine.uses, theirs.uses, error_ms - theirs.error_ms)
             if other != name and resource is not None and not self._excused(name, other):
                 self.fail("S1", f"{name} and {other} hold resource {resource} at one time")
         self.live[name] = mine
+
+    def _can_drive(self, node: Node, plan: bytes) -> None:
+        """P1: what is adopted goes on from where the body is, within the vehicle's limits."""
+        body, now = node.body, self._engine.now_ms
+        speed, accel = self.tubes.demands(plan)
+        if speed > _SPEED_MPS or accel > _ACCEL_MPS2:
+            self.fail("P1", f"{node.name} adopts a plan of {speed:.1f} m/s and {accel:.1f} m/s^2")
+        jump = 0.0 if body is None else self.tubes.place(plan, now + node.error_ms()) - body.at(now)[0]
+        if abs(jump) > _JUMP_MM and not self._excused(node.name):
+            self.fail("P1", f"{node.name} adopts a plan that is {jump:.0f} mm from where it is")
 
     def dropped(self, node: Node, effect: Drop) -> None:
         """S6: beyond the point of no return only clearing ends a commitment."""

@@ -127,8 +127,10 @@ class Roads:
         if known is not None:
             return known
         plan = self.plan(raw)
+        if plan is None:
+            return self._uses.setdefault(raw, ())
         found = []
-        for resource, entry, leave in () if plan is None else self.paths[plan.path]:
+        for resource, entry, leave in self.paths[plan.path]:
             start = plan.time_at(entry)
             if start < math.inf and plan.pieces[0][1] < leave + LENGTH_MM:
                 found.append((resource, math.floor(start) if start > -math.inf else start, _up(plan, leave)))

@@ -38,9 +38,7 @@ def run_variants(case: Case, deliveries: int, count: int) -> tuple[list[tuple[in
     for index in range(count):
         out = Engine(variant(case, deliveries, index)).run()
         events += out.total
-        found += [
-            (v.t_ms, v.rule, f"variant {index}: {v.text}") for v in out.violations if not v.rule.startswith("L")
-        ]
+        found += [(v.t_ms, v.rule, f"variant {index}: {v.text}") for v in out.violations if not v.rule.startswith("L")]
     return found, events
 
 

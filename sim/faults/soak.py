@@ -6,17 +6,21 @@ interrupted soak goes on where it stopped.
 
 from __future__ import annotations
 
+import hashlib
 import multiprocessing
 import signal
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 import msgspec
 from msgspec import Struct
 
+import fleet.protocol
+import sim.faults
 from fleet.errors import ConfigError
 from sim.faults.coverage import dimensions
 from sim.faults.draw import draw
@@ -46,6 +50,8 @@ class SeedResult(Struct, frozen=True):
     dims: tuple[str, ...]
     violations: tuple[tuple[int, str, str], ...] = ()
     variants: int = 0
+    code: str = ""
+    """Of the sources that it was made with."""
 
 
 @dataclass(slots=True)
@@ -112,8 +118,18 @@ def run_seed(profile: str, seed: int, variants: int = 0) -> SeedResult:
         events += events_more
     return SeedResult(
         seed, profile, events, time.process_time() - began, out.adopted, out.contacts, out.end_ms * 1e-3,
-        len(case.vehicles), out.digest, counts, dimensions(case), tuple(violations), variants,
+        len(case.vehicles), out.digest, counts, dimensions(case), tuple(violations), variants, code_digest(),
     )  # fmt: skip
+
+
+@cache
+def code_digest() -> str:
+    """Of the protocol's and the simulator's sources: results of other code are not taken for done."""
+    whole = hashlib.blake2b(digest_size=8)
+    for package in (fleet.protocol, sim.faults):
+        for path in sorted(Path(package.__path__[0]).glob("*.py")):
+            whole.update(path.read_bytes())
+    return whole.hexdigest()
 
 
 def soak(options: Options) -> Report:
@@ -137,9 +153,7 @@ def soak(options: Options) -> Report:
             report.add(result)
             _append(options.resume, result)
             bad = f", {len(report.failed)} seeds with violations" if report.failed else ""
-            progress.count(
-                report.seeds, f"{report.events:.3g} events, {report.rate / 1e3:.0f} k/s of a core{bad}"
-            )
+            progress.count(report.seeds, f"{report.events:.3g} events, {report.rate / 1e3:.0f} k/s of a core{bad}")
             if interrupt.caught is not None:
                 break
     report.status = interrupt.status or (3 if report.failed else 0)
@@ -180,7 +194,7 @@ def _known(options: Options) -> list[SeedResult]:
             raise ConfigError(
                 f"{path}:{number}: result of profile {result.profile}, wanted is {options.profile}; name another file"
             )
-        if result.seed in options.seeds:
+        if result.seed in options.seeds and result.code == code_digest() and result.variants == options.variants:
             found.append(result)
     return found
 

@@ -14,6 +14,7 @@ class Tubes:
     def __init__(self, paths: tuple[tuple[tuple[int, int, int], ...], ...]) -> None:
         self._paths = paths
         self._known: dict[bytes, dict[int, tuple[float, float]]] = {}
+        self._knots: dict[bytes, list[tuple[float, float, float]]] = {}
 
     def of(self, raw: bytes) -> dict[int, tuple[float, float]]:
         """resource -> (front bumper in, rear bumper out) in ms; bytes that are no plan use nothing."""
@@ -22,6 +23,28 @@ class Tubes:
             known = self._known[raw] = self._read(raw)
         return known
 
+    def demands(self, raw: bytes) -> tuple[float, float]:
+        """Highest speed (m/s) and acceleration of either sign (m/s^2) of a plan."""
+        self.of(raw)
+        knots = self._knots.get(raw, [])
+        rates = [
+            abs(v_end - v) / (t_end - t) * 1000.0
+            for (t, _, v), (t_end, _, v_end) in zip(knots, knots[1:], strict=False)
+            if t_end - t > 2.0  # a step of rounding is no demand
+        ]
+        return max((v for _, _, v in knots), default=0.0), max(rates, default=0.0)
+
+    def place(self, raw: bytes, t_ms: float) -> float:
+        """Where a plan has the front bumper at ``t_ms`` (mm)."""
+        self.of(raw)
+        t, s, v = 0.0, 0.0, 0.0
+        for knot in self._knots.get(raw, []):
+            if knot[0] > t_ms:
+                share = (t_ms - t) / (knot[0] - t) if t else 0.0
+                return s + (v + 0.5 * (knot[2] - v) * share) * (t_ms - t) if t else knot[1]
+            t, s, v = knot
+        return s + v * (t_ms - t)
+
     def _read(self, raw: bytes) -> dict[int, tuple[float, float]]:
         if len(raw) < 16:
             return {}
@@ -29,7 +52,7 @@ class Tubes:
         if path >= len(self._paths) or len(raw) != 16 + 6 * count:
             return {}
         steps = [(dt, a / 1000.0) for dt, a in struct.iter_unpack(">Ih", raw[16:])]
-        knots = _knots(float(begin), float(place), speed / 1000.0, steps)
+        knots = self._knots[raw] = _knots(float(begin), float(place), speed / 1000.0, steps)
         return {
             resource: (_when(knots, entry), _when(knots, leave + _BODY_MM))
             for resource, entry, leave in self._paths[path]
