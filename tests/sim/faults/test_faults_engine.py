@@ -41,7 +41,8 @@ def test_a_case_without_faults_brings_all_across_without_an_abort() -> None:
     assert out.violations == []
     assert out.events["lost"] == 0
     assert kinds["commit"] == out.adopted >= len(calm.vehicles)
-    assert all(detail["reason"] == "cleared" for _, _, kind, detail in out.trace if kind == "release")
+    reasons = {str(detail["reason"]) for _, _, kind, detail in out.trace if kind == "release"}
+    assert not any(reason.startswith(("released:", "lease_end")) for reason in reasons), "no commitment is given up"
 
 
 @pytest.mark.parametrize("profile", ["ci", "nightly", "byzantine"])

@@ -41,13 +41,12 @@ def test_an_interrupted_soak_goes_on_where_it_stopped(tmp_path: Path) -> None:
 
 
 def test_silence_keeps_safe_runs_safe() -> None:
-    for seed, profile in ((1, "ci"), (2, "byzantine")):
-        case = draw(seed, profile)
-        deliveries = Engine(case).run().deliveries
-        assert variant(case, deliveries, 3) == variant(case, deliveries, 3) != case
-        violations, events = run_variants(case, deliveries, 6)
-        assert violations == []
-        assert events > 1000
+    case = draw(4, "byzantine")
+    deliveries = Engine(case).run().deliveries
+    assert variant(case, deliveries, 3) == variant(case, deliveries, 3) != case
+    violations, events = run_variants(case, deliveries, 4)
+    assert violations == []
+    assert events > 1000
 
 
 @pytest.mark.soak

@@ -38,6 +38,13 @@ def test_a_million_states_are_safe(model: Model) -> None:
     assert Checker(model).run(1_000_000).violations == []
 
 
+def test_without_eyes_one_lost_intent_lets_a_newcomer_take_a_holders_place() -> None:
+    """Why rule P1 says heard *or perceived*: a holder speaks every 250 ms, and a newcomer listens for 300 ms."""
+    found = Checker(Model(2, 1, 12, late=4, eyes=False)).run()
+    assert any("('lose', 0, 1)" in text and "S1: v1 and v0" in text for text in found.violations)
+    assert Checker(Model(2, 1, 12, late=4)).run().violations == []
+
+
 def test_a_certificate_of_one_vote_is_found_unsafe(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Ballot, "complete", property(lambda b: bool(b.votes)))
     found = Checker(Model(2, 1, 8)).run()
