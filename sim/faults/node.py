@@ -72,7 +72,7 @@ class Node:
         if self.core is None:
             self.core = engine.new_core(self)
         now = self.now()
-        plan = engine.roads.own(approach(case.path, now, case.start_mm, case.speed_mmps))
+        plan = engine.roads.own(approach(case.path, self._kernel_ms(), case.start_mm, case.speed_mmps))
         self.body = engine.add_body(self.name, plan, self.error_ms())
         self.held = None
         self.passed = self.stopped = self.braking = self.done = False
@@ -83,9 +83,13 @@ class Node:
         """Of the time that the node goes by; in doubt, its counter carries the last trusted time on."""
         return self._error_ms if self.doubts_clock else self.clock.error_ms(self.engine.now_ms)
 
+    def _kernel_ms(self) -> int:
+        """The time in which the kernel's plan is told."""
+        return int(self.engine.now_ms + self.error_ms())
+
     def now(self) -> int:
         """The time that the node goes by; it never goes back."""
-        shown = int(self.engine.now_ms + self.error_ms())
+        shown = self._kernel_ms()
         if shown > self._shown_ms:
             self._shown_ms = shown
         return self._shown_ms
@@ -160,7 +164,6 @@ class Node:
         error_ms = self.clock.error_ms(self.engine.now_ms)
         if abs(error_ms - self._error_ms) > _CLOCK_TRUST_MS:
             self.doubts_clock = True
-            self._shown_ms = 0
         else:
             self._error_ms = error_ms
 
@@ -249,6 +252,8 @@ class Node:
                 self._adopt(effect)
             elif isinstance(effect, Drop):
                 self._drop(effect)
+            else:
+                self.engine.observer.accused(self, effect)
         for kind, detail in ready.notes:
             self.engine.noted(self.name, kind, detail)
         return True
@@ -287,8 +292,7 @@ class Node:
         self.braking = True
         body, engine = self._body(), self.engine
         s, v = body.at(engine.now_ms)
-        now = self.now()
-        body.follow(engine.roads.own(braking(body.path, now, s, v)), self.error_ms())
+        body.follow(engine.roads.own(braking(body.path, self._kernel_ms(), s, v)), self.error_ms())
         engine.schedule_body(body)
 
     def _body(self) -> Body:

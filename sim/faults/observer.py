@@ -204,6 +204,12 @@ class Observer:
         if s < body.clear_mm - 1 and (effect.reason == "cleared" or s > 0.0 or node.name in self._past):
             self.fail("S6", f"{node.name} gives its tube back ({effect.reason}) at {s:.0f} of {body.clear_mm} mm")
 
+    def accused(self, node: Node, proof: object) -> None:
+        """X3: a proof that a core hands out is against a liar; nobody honest is ever framed."""
+        vehicle = getattr(proof, "vehicle", "")
+        if vehicle in self._engine.nodes and vehicle not in self._clock_broken_ms:
+            self.fail("X3", f"{node.name} holds a proof against {vehicle}, who kept the rules")
+
     def crashed(self, node: Node) -> None:
         """The tube of a node that was let pass stays in use until its body is clear."""
         held = self.live.get(node.name)
