@@ -19,9 +19,9 @@ MOVING = 0.05
 class Body:
     """One vehicle's metal."""
 
-    __slots__ = ("_roads", "clear_mm", "gone", "name", "offset_ms", "path", "plan", "version")
+    __slots__ = ("_roads", "clear_mm", "gone", "name", "offset_ms", "path", "plan", "since_ms", "version")
 
-    def __init__(self, name: str, roads: Roads, plan: Plan, offset_ms: float) -> None:
+    def __init__(self, name: str, roads: Roads, plan: Plan, offset_ms: float, since_ms: int = 0) -> None:
         self.name = name
         self._roads = roads
         self.plan = plan
@@ -29,6 +29,8 @@ class Body:
         self.clear_mm = roads.clear_mm[plan.path]
         self.offset_ms = offset_ms
         """Of the kernel's clock when the plan was taken: a later step of the clock does not move the body."""
+        self.since_ms = since_ms
+        """When it came into sight."""
         self.version = 0
         self.gone = False
 
@@ -36,7 +38,7 @@ class Body:
         """Front bumper (mm from the line) and speed (mm/ms)."""
         return self.plan.at(true_ms + self.offset_ms)
 
-    def follow(self, plan: Plan, offset_ms: float) -> None:
+    def follow(self, plan: Plan, offset_ms: float, since_ms: int = 0) -> None:
         self.plan = plan
         self.offset_ms = offset_ms
         self.version += 1

@@ -199,7 +199,7 @@ class Engine:
     # Bodies.
 
     def add_body(self, name: str, plan: Plan, offset_ms: float) -> Body:
-        body = Body(name, self.roads, plan, offset_ms)
+        body = Body(name, self.roads, plan, offset_ms, self.now_ms)
         self.bodies.append(body)
         self.schedule_body(body)
         return body

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 _SEEN_AFTER_MS = 100
 """Age of what the sensors show."""
+_CONFIRM_MS = 200
+"""A track exists after so long in sight."""
 _SAME_PLACE_MM = 3000.0
 """A body this near to where a peer says it is, is that peer."""
 _GONE_MM = 15_000
@@ -203,7 +205,7 @@ class Node:
         found: tuple[str, ...] = ()
         heard = None
         for body in engine.bodies:
-            if body is own or body.gone:
+            if body is own or body.gone or then < body.since_ms + _CONFIRM_MS:
                 continue
             s, v = body.at(then)
             if s >= body.clear_mm or (v <= MOVING and s <= 0.0):

@@ -226,7 +226,8 @@ class Observer:
         if body is None or not node.passed or node.name in self._past:
             return
         for other in engine.bodies:
-            if other.name in engine.nodes or body.resources().isdisjoint(other.resources()):
+            new = engine.now_ms < other.since_ms + max(_SEEN_MS)
+            if new or other.name in engine.nodes or body.resources().isdisjoint(other.resources()):
                 continue
             lies = other.name in engine.liars
             seen = (engine.now_ms - ago for ago in _SEEN_MS)
