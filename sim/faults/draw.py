@@ -164,6 +164,8 @@ def _faults(rng: random.Random, bounds: Profile, vehicles: tuple[VehicleCase, ..
             if kind == "clock_step" and not bounds.steps_ms:
                 continue
             at_ms, for_ms = _window(rng, heal_ms, 100, 4_000)
+            if kind == "crash" and rng.random() < 0.5:
+                for_ms = rng.randint(20, 500)  # back while what it promised is still open to others
             found.append(Fault(kind, at_ms, for_ms, name, amount=_amount(rng, bounds, kind)))
     return tuple(sorted(found, key=lambda fault: (fault.at_ms, fault.kind, fault.who)))
 
