@@ -336,7 +336,6 @@ MUTANTS = (
     Mutant("signature_unchecked", "datagrams in any name count", signature_unchecked, "byzantine"),
     Mutant("certificate_unchecked", "a certificate's signatures are not checked", certificate_unchecked, "byzantine"),
     Mutant("replay_accepted", "an older intent replaces a newer one", replay_accepted, "byzantine"),
-    Mutant("live_list_forgets", "intents do not list tubes that may still be adopted", live_list_forgets),
     Mutant("live_list_ignored", "after decide_by a tube counts as dead although it is listed", live_list_ignored),
     Mutant("denied_too_soon", "before decide_by a tube counts as dead if not listed", denied_too_soon),
     Mutant("absent_dropped", "the tubes of a vehicle not heard for 500 ms are forgotten", absent_dropped, "nightly"),
@@ -346,7 +345,11 @@ MUTANTS = (
     Mutant("votes_before_listening", "signs before it has heard who is here", votes_before_listening),
     Mutant("judge_skips_batch", "plans of one batch are not compared", judge_skips_batch, "byzantine"),
 )  # fmt: skip
-HARMLESS = (Mutant("expiry_without_eps", "promises and denials end without the clock bound", expiry_without_eps),)
-"""Written as a defect, then seen to be none at this level: a promise outlives its tube by more than 2 eps already."""
+HARMLESS = (
+    Mutant("expiry_without_eps", "promises and denials end without the clock bound", expiry_without_eps),
+    Mutant("live_list_forgets", "intents do not list tubes that may still be adopted", live_list_forgets),
+)
+"""Written as defects, then seen to be none: a promise outlives its tube by more than 2 eps already, and until
+decide_by + 2 eps nobody takes a tube that is not listed for dead, while later only adopted tubes are listed."""
 SEEDS_MAX = 1000
 """A mutant that so many seeds do not catch counts as missed."""
