@@ -11,7 +11,7 @@ QUICK = ("no_persist", "no_fsync", "majority_vote", "lock_per_epoch")
 """Caught within a few seeds; the rest take longer."""
 
 
-HARD = ("sign_after_restart", "replay_accepted", "votes_before_listening")
+HARD = ("sign_after_restart", "replay_accepted")
 """No seed is known that shows them (docs/reference/fault-simulation.md)."""
 
 
