@@ -96,7 +96,11 @@ def test_the_planners_that_scenarios_may_name_are_those_that_exist() -> None:
 @pytest.mark.parametrize(
     ("args", "message"),
     [
-        (("rn",), "no command 'rn'; known: run, list, map, report, bench, keys, evidence, doctor; did you mean run?"),
+        (
+            ("rn",),
+            "no command 'rn'; known: run, list, map, report, plan, bench, soak, keys, evidence, doctor; "
+            "did you mean run?",
+        ),
         (("run",), "Missing argument 'SCENARIO'"),
         (("run", "four_wy"), "no scenario named 'four_wy'"),
         (("run", "four_way", "--sed", "1"), "No such option"),
