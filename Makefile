@@ -20,15 +20,18 @@ help: ## this list
 run: $(STAMP) ## eight vehicles cross the built-in four-way junction in PyBullet; report in runs/four_way
 	$(BIN)/fleet run four_way --out $(RUNS)/four_way
 
-test: check ## checks, then all tests
+test: check ## checks, all tests, then 800 seeds of faults on the protocol
 	$(BIN)/python -m pytest -n $(JOBS) -q
+	$(BIN)/fleet soak --seeds 1..800 --workers $(JOBS)
 
 check: $(STAMP) ## lint, strict types, tidiness
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -q tests/test_tidy.py
 
-soak: $(STAMP) ## long tests, then seeds 1..SEEDS of the lossy junction in the kinematic world; stops at the first that fails
+soak: $(STAMP) ## faults on the protocol, long tests, then seeds 1..SEEDS of the lossy junction; stops at the first that fails
+	$(BIN)/fleet soak --seeds 1..14000 --profile nightly --workers $(JOBS) --resume $(RUNS)/soak/nightly.jsonl
+	$(BIN)/fleet soak --seeds 1..6000 --profile byzantine --workers $(JOBS) --resume $(RUNS)/soak/byzantine.jsonl
 	$(BIN)/python -m pytest -q -n $(JOBS) -m soak
 	@for seed in $$(seq 1 $(SEEDS)); do \
 	  set -- $(BIN)/fleet run four_way_burst_loss --world kinematic --seed $$seed --no-mcap --quiet --out $(RUNS)/soak/seed$$seed; \

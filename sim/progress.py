@@ -1,4 +1,4 @@
-"""A progress bar for a run: vehicles that have left, simulated time, and how fast it goes."""
+"""A progress bar for a run (vehicles that have left, simulated time, how fast it goes) or a soak (seeds)."""
 
 from __future__ import annotations
 
@@ -55,21 +55,25 @@ class Progress:
         if self._bar is not None:
             self._bar.update(self._task, description=what, total=of, completed=done, note="")
 
-    def start(self, title: str, total: int) -> None:
-        """The run begins; ``total`` vehicles are to leave."""
+    def start(self, title: str, total: int, unit: str = "vehicles") -> None:
+        """The run begins; ``total`` of ``unit`` are to be done."""
         self._started_s = perf_counter()
-        self._line(f"{title}: {total} vehicles")
+        self._line(f"{title}: {total} {unit}")
         if self._bar is not None:
             self._bar.update(self._task, description=title, total=total, completed=0, note="")
 
     def update(self, left: int, sim_s: float) -> None:
         """``left`` vehicles have left at ``sim_s``."""
+        rate = sim_s / max(1e-6, perf_counter() - self._started_s)
+        self.count(left, f"{sim_s:6.1f} s simulated, {rate:.1f}x real time")
+
+    def count(self, done: int, note: str) -> None:
+        """``done`` of the total, and what to say beside the bar."""
         now = perf_counter()
         if self._bar is None or now - self._drawn_s < _REFRESH_S:
             return
         self._drawn_s = now
-        rate = sim_s / max(1e-6, now - self._started_s)
-        self._bar.update(self._task, completed=left, note=f"{sim_s:6.1f} s simulated, {rate:.1f}x real time")
+        self._bar.update(self._task, completed=done, note=note)
 
     def _line(self, text: str) -> None:
         if self._lines is not None:

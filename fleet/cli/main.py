@@ -23,6 +23,7 @@ COMMANDS = {
     "report": ("fleet.cli.report", "Rebuild the report of a run, or compare several."),
     "plan": ("fleet.cli.plan", "Plan car-like vehicles in free space: a published instance."),
     "bench": ("fleet.cli.bench", "Published benchmarks of this machine, as tables."),
+    "soak": ("fleet.cli.soak", "Deterministic fault simulation of the protocol from seeds."),
     "keys": ("fleet.cli.keys", "Make, enrol, revoke and show the keys of vehicles."),
     "evidence": ("fleet.cli.evidence", "Check evidence against a vehicle, offline."),
     "doctor": ("fleet.cli.doctor", "What is installed, what works, and what to do."),

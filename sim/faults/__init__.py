@@ -1,0 +1,1 @@
+"""Deterministic fault simulation of the agreement: the real core, virtual time, separate oracles."""

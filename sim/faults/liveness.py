@@ -1,0 +1,89 @@
+"""After healing: the fleet makes progress again and everybody gets across (L3, L5, L7)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sim.faults.engine import Engine
+
+CONVERGE_MS = 5_000
+"""L5: from healing (and the end of what was promised to vehicles that never spoke again) to the first decision."""
+STUCK_MS = 10_000
+"""L3: longest time without a decision or a clearing while somebody waits."""
+
+
+class Liveness:
+    """The clock of progress of one run."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._healed_ms = -1
+        self._progress_ms = 0
+        self._decided = False
+        self._done: set[str] = set()
+        self._told = False
+
+    @property
+    def finished(self) -> bool:
+        return len(self._done) == len(self._engine.nodes)
+
+    def finish(self, name: str) -> None:
+        """``name`` is across for the last time."""
+        self._done.add(name)
+        self.progress()
+
+    def progress(self) -> None:
+        """Something was decided or cleared."""
+        self._progress_ms = self._engine.now_ms
+        self._decided = True
+
+    def begin(self) -> None:
+        """Faults are over; a vehicle between two laps has done its part."""
+        engine = self._engine
+        self._healed_ms = self._progress_ms = engine.now_ms
+        self._decided = False
+        self._done |= {name for name, node in engine.nodes.items() if node.laps and name not in engine.here}
+
+    def watch(self) -> None:
+        """Called every half second after healing."""
+        engine = self._engine
+        now = engine.now_ms
+        if not self._waiting() or self._excused():
+            self._progress_ms = max(self._progress_ms, now)
+            return
+        limit_ms = STUCK_MS if self._decided else CONVERGE_MS
+        if now - self._progress_ms > limit_ms and not self._told:
+            self._told = True
+            rule = "L3" if self._decided else "L5"
+            engine.observer.fail(rule, f"no decision for {now - self._progress_ms} ms; {self._waiting()} waiting")
+
+    def end(self) -> None:
+        """The case is over: everybody should have crossed."""
+        engine = self._engine
+        if self._healed_ms >= 0 and not self.finished and not engine.out.violations and not self._excused():
+            left = sorted(set(engine.nodes) - self._done)
+            engine.observer.fail("L7", f"not across at the end: {', '.join(left)}")
+
+    def _waiting(self) -> int:
+        """Honest vehicles that are up, engaged, and have no tube."""
+        engine = self._engine
+        return sum(
+            node.engaged and node.core is not None and node.held is None and not node.done
+            for node in engine.nodes.values()
+        )
+
+    def _excused(self) -> bool:
+        """Whether something stands in the way that only time may move: a body, or a promise to somebody silent."""
+        engine = self._engine
+        now = engine.now_ms
+        silent = {node.name for node in engine.nodes.values() if not node.engaged} | set(engine.liars)
+        if engine.observer.promises.alive_until_ms(silent) + 2 * engine.case.eps_ms >= now - 50:
+            return True
+        mute = [node.name for node in engine.nodes.values() if node.held is not None or node.done]
+        return bool(mute) or any(body.is_threat(now) and body.name in _others(engine) for body in engine.bodies)
+
+
+def _others(engine: Engine) -> set[str]:
+    """Bodies that nobody speaks for now."""
+    return {body.name for body in engine.bodies} - {n.name for n in engine.nodes.values() if n.engaged}

@@ -1,0 +1,51 @@
+"""All placements of so many faults: no state is unsafe, and counts are exact, so that a change of the core shows."""
+
+from __future__ import annotations
+
+import pytest
+
+from fleet.protocol.ballot import Ballot
+from sim.faults.model_check import Checker, Model
+
+QUICK = (
+    (Model(2, 1, 12), (266, 281, 16)),
+    (Model(2, 1, 12, liar=True), (344, 359, 16)),
+    (Model(2, 1, 10, late=2), (167, 181, 15)),
+    (Model(2, 2, 7), (771, 1001, 231)),
+    (Model(3, 1, 7), (229, 263, 35)),
+)
+"""Model -> states, transitions, transitions into a state already known."""
+
+
+@pytest.mark.parametrize(("model", "counts"), QUICK, ids=lambda value: str(value) if isinstance(value, Model) else "")
+def test_within_its_budget_of_faults_every_state_is_safe(model: Model, counts: tuple[int, int, int]) -> None:
+    found = Checker(model).run()
+    assert found.violations == []
+    assert (found.states, found.transitions, found.merged) == counts
+    assert found.committed > 0, "states in which nobody holds anything show nothing"
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize(
+    "model",
+    [
+        Model(2, 4, 14), Model(2, 3, 14, liar=True), Model(2, 3, 14, late=2), Model(3, 2, 12),
+        Model(3, 2, 10, liar=True), Model(4, 2, 8, holds=False),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_a_million_states_are_safe(model: Model) -> None:
+    assert Checker(model).run(1_000_000).violations == []
+
+
+def test_without_eyes_one_lost_intent_lets_a_newcomer_take_a_holders_place() -> None:
+    """Why rule P1 says heard *or perceived*: a holder speaks every 250 ms, and a newcomer listens for 300 ms."""
+    found = Checker(Model(2, 1, 12, late=4, eyes=False)).run()
+    assert any("('lose', 0, 1)" in text and "S1: v1 and v0" in text for text in found.violations)
+    assert Checker(Model(2, 1, 12, late=4)).run().violations == []
+
+
+def test_a_certificate_of_one_vote_is_found_unsafe(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Ballot, "complete", property(lambda b: bool(b.votes)))
+    found = Checker(Model(2, 1, 8)).run()
+    assert any(": S3: " in text for text in found.violations)
