@@ -16,7 +16,7 @@ from sim.free_space_result import STEP_S, Answer
 Floats = npt.NDArray[np.float64]
 
 _GROUND, _SITE, _EDGE, _OBSTACLE, _TEXT = "#f4f3ef", "#ffffff", "#33383d", "#4a5056", "#33383d"
-_SIZE_IN, _TITLE_IN, _DPI = 8.0, 0.45, 140
+_SIZE_IN, _TITLE_IN, _DPI = 8.0, 0.6, 140
 _GHOST_S = 4.0
 """A pale outline of the body every so many seconds shows where it is when."""
 
@@ -49,7 +49,9 @@ def draw_plan(answer: Answer, out: Path, *, title: str) -> None:
     stuck = {unsolved.vehicle for unsolved in answer.plan.unsolved}
     for n, vehicle in enumerate(problem.vehicles):
         _draw_vehicle(axes, vehicle, paths.get(vehicle.name), _colour(n, len(problem.vehicles)), vehicle.name in stuck)
-    figure.text(room, 1.0 - 0.5 * _TITLE_IN / size[1], _headline(answer, title), va="center", color=_TEXT, fontsize=11)
+    for line, (text, points) in enumerate(((_headline(answer, title), 11), (_legend(answer), 8))):
+        height = 1.0 - (0.22 + 0.23 * line) / size[1]
+        figure.text(room, height, text, va="center", color=_TEXT, fontsize=points)
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         figure.savefig(out, format="png", dpi=_DPI, facecolor=_GROUND, metadata={"Software": None})
@@ -67,6 +69,11 @@ def _headline(answer: Answer, title: str) -> str:
     return f"{title}:  not solved" + (f" ({who})" if who else "")
 
 
+def _legend(answer: Answer) -> str:
+    text = f"white: start;  filled: goal;  pale: every {_GHOST_S:g} s on the way;  the cut corners are the front"
+    return text + (";  dotted: published radius, tolerated overlap" if answer.tolerated else "")
+
+
 def _draw_site(axes: Any, answer: Answer) -> None:
     from matplotlib.patches import Circle, Polygon, Rectangle
 
@@ -80,6 +87,9 @@ def _draw_site(axes: Any, answer: Answer) -> None:
         )
         shape.set(facecolor=_OBSTACLE, edgecolor="none", zorder=2)
         axes.add_patch(shape)
+    for disc in (one.disc for one in answer.tolerated):
+        published = Circle((disc.x_m, disc.y_m), disc.radius_m, fill=False, edgecolor=_OBSTACLE, linestyle=":")
+        axes.add_patch(published).set(linewidth=1.0, zorder=6)
 
 
 def _draw_vehicle(axes: Any, vehicle: FreeVehicle, path: FreePath | None, colour: Any, stuck: bool) -> None:
@@ -102,10 +112,10 @@ def _draw_vehicle(axes: Any, vehicle: FreeVehicle, path: FreePath | None, colour
         linewidth=2.2 if stuck else 1.4,
         zorder=5,
     )
-    axes.text(
-        *_centre(vehicle, vehicle.start), vehicle.name.removeprefix("agent"), ha="center", va="center",
-        color=_TEXT, fontsize=6.5, zorder=6,
-    )  # fmt: skip
+    label = {"s": vehicle.name.removeprefix("agent"), "ha": "center", "va": "center", "fontsize": 6.5}
+    for pose, ink, above in ((vehicle.goal, _ink(colour) if path else _TEXT, 4.5), (vehicle.start, _TEXT, 6.0)):
+        x, y = _centre(vehicle, pose)
+        axes.text(x, y, color=ink, zorder=above, **label)
 
 
 def _outline(vehicle: FreeVehicle, pose: Pose) -> Floats:
@@ -123,6 +133,11 @@ def _outline(vehicle: FreeVehicle, pose: Pose) -> Floats:
 def _centre(vehicle: FreeVehicle, pose: Pose) -> tuple[float, float]:
     ahead = 0.5 * (vehicle.front_m - vehicle.rear_m)
     return pose[0] + ahead * math.cos(pose[2]), pose[1] + ahead * math.sin(pose[2])
+
+
+def _ink(fill: tuple[float, float, float]) -> str:
+    """White on dark fills, dark on light ones."""
+    return _TEXT if 0.299 * fill[0] + 0.587 * fill[1] + 0.114 * fill[2] > 0.58 else "white"
 
 
 def _colour(n: int, count: int) -> tuple[float, float, float]:

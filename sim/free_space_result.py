@@ -6,7 +6,7 @@ import importlib
 import json
 from dataclasses import dataclass, replace
 from pathlib import Path
-from time import perf_counter
+from time import perf_counter, process_time
 from typing import Any
 
 import numpy as np
@@ -23,6 +23,7 @@ from planners.free_space import (
     plan_free_space,
 )
 from sim.free_space_file import PUBLISHED_OVERHANG_M, published_cost
+from sim.free_space_tolerance import Tolerated, tolerate
 
 STEP_S = 0.1
 """Written states are at most this far apart."""
@@ -33,12 +34,15 @@ class Answer:
     """A judged plan of ``problem`` and what it took."""
 
     problem: FreeSpaceProblem
-    """As it was planned: with the border that the plan keeps."""
+    """As it was planned: with the border that the plan keeps, and the obstacles that the given poses leave."""
     plan: FreeSpacePlan
     planning_s: float
-    """Wall time of the search; reading, judging and writing are not in it."""
+    """Wall time of the search; reading, compiling, judging and writing are not in it."""
+    cpu_s: float
+    """CPU time of the same."""
     findings: tuple[str, ...]
     """What the verifier objected to; a plan with findings is not solved."""
+    tolerated: tuple[Tolerated, ...] = ()
 
     @property
     def solved(self) -> bool:
@@ -46,13 +50,14 @@ class Answer:
 
 
 def solve_instance(problem: FreeSpaceProblem, progress: Progress | None = None) -> Answer:
-    """Plan and judge ``problem``.
+    """Plan and judge ``problem``; obstacles that its poses slightly overlap count with the radius these leave.
 
     First no part of a body may leave the map. If then a vehicle has no way at all, the published rule holds:
     only the reference point must stay on the map.
     """
     importlib.import_module("planners.priority")  # compiles the kernels where that was not done before
-    began = perf_counter()
+    problem, tolerated = tolerate(problem)
+    began, began_cpu = perf_counter(), process_time()
     plan = plan_free_space(problem, progress)
     if any("no other vehicle" in unsolved.reason for unsolved in plan.unsolved):
         x0, y0, x1, y1 = problem.border_m
@@ -61,8 +66,8 @@ def solve_instance(problem: FreeSpaceProblem, progress: Progress | None = None) 
         second = plan_free_space(wider, progress)
         if second.solved:
             problem, plan = wider, second
-    planning_s = perf_counter() - began
-    return Answer(problem, plan, planning_s, tuple(judge(problem, plan)))
+    planning_s, cpu_s = perf_counter() - began, process_time() - began_cpu
+    return Answer(problem, plan, planning_s, cpu_s, tuple(judge(problem, plan)), tolerated)
 
 
 def judge(problem: FreeSpaceProblem, plan: FreeSpacePlan) -> list[str]:
@@ -109,6 +114,16 @@ def as_json(instance: str, answer: Answer, *, clockwise: bool = False) -> dict[s
         ],
         "yaw": "clockwise from x" if clockwise else "counter-clockwise from x",
         "unsolved": [{"name": one.vehicle, "reason": one.reason} for one in unsolved],
+        "tolerated": [
+            {
+                "agent": one.vehicle,
+                "at": one.at,
+                "obstacle": [one.disc.x_m, one.disc.y_m],
+                "overlap_m": one.overlap_m,
+                "radius_m": one.radius_m,
+            }
+            for one in answer.tolerated
+        ],
     }
 
 

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
+
+if TYPE_CHECKING:
+    from sim.free_space_tolerance import Tolerated
 
 
 @click.command("plan")
@@ -42,6 +46,8 @@ def command(
         from sim.free_space_picture import draw_plan
 
         draw_plan(answer, picture, title=instance.stem)
+    if answer.tolerated:
+        click.echo(_tolerance(answer.tolerated))
     if answer.solved:
         flowtime, makespan = published_cost(answer.plan.flowtime_s), published_cost(answer.plan.makespan_s)
         count = len(problem.vehicles)
@@ -55,3 +61,9 @@ def command(
     for finding in answer.findings:
         click.echo(f"  verifier: {finding}")
     return 3
+
+
+def _tolerance(tolerated: tuple[Tolerated, ...]) -> str:
+    who = ", ".join(f"{one.vehicle} {one.at} by {one.overlap_m:.3f} m" for one in tolerated[:4])
+    more = f" and {len(tolerated) - 4} more" if len(tolerated) > 4 else ""
+    return f"tolerated: given poses overlap an obstacle, which counts with the radius left: {who}{more}"
