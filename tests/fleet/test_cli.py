@@ -194,6 +194,25 @@ def test_doctor_finds_everything_that_a_run_needs(capsys: pytest.CaptureFixture[
     assert "Ed25519 signs, verifies and refuses" in out
 
 
+def test_doctor_warm_leaves_nothing_for_a_plan_to_compile(tmp_path: Path) -> None:
+    """Warm, then plan in one process: no kernel file is imported and no kernel gains a signature after the doctor."""
+    (tmp_path / "one.yaml").write_text(
+        "agents: [{name: a, start: [5, 5, 0], goal: [20, 9, 1]}]\nmap: {dimensions: [30, 30], obstacles: [[12, 6]]}\n",
+        encoding="utf-8",
+    )
+    code = (
+        "import sys\nfrom numba.core.dispatcher import Dispatcher\nfrom fleet.cli.main import run\n"
+        "def kernels():\n"
+        "    mine = [m for n, m in sorted(sys.modules.items()) if n.startswith(('planners.', 'sim.'))]\n"
+        "    found = [k for m in mine for k in vars(m).values() if isinstance(k, Dispatcher)]\n"
+        "    return {(k.py_func.__module__, k.py_func.__name__): len(k.signatures) for k in found}\n"
+        "assert run(['doctor', '--warm']) == 0\nwarm = kernels()\nassert ('planners._free_search', 'search') in warm\n"
+        f"assert run(['plan', {str(tmp_path / 'one.yaml')!r}, '--out', {str(tmp_path / 'p.json')!r}, '--quiet']) == 0\n"
+        "after = kernels()\nprint('late:', sorted(set(after.items()) - set(warm.items())))"
+    )
+    assert "late: []" in child(code)
+
+
 def test_doctor_says_how_to_mend_what_is_missing(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
