@@ -32,12 +32,14 @@ from fleet.node.stopwatch import Stopwatch
 from planners.paths import pose_at
 from planners.registry import PLANNERS
 from planners.timed_path import TimedPath
+from sim import reactive
 from sim.entrance import Entrance
 from sim.fleet_node import NodeFactory
 from sim.interrupt import Interrupt
 from sim.legacy_traffic import LegacyCar
 from sim.network import Network
 from sim.progress import Progress
+from sim.reactive import ReactiveCar
 from sim.records import RunLog, Summary, VehicleInfo
 from sim.scenario import Scenario
 from sim.solo import free_flow_s, movement_of
@@ -75,10 +77,18 @@ class _Car:
     node: Node | None
     legacy: LegacyCar | None
     radio: int
+    reactive: ReactiveCar | None = None
     plan: TimedPath | None = None
     front_m: float = 0.0
     s_m: float = 0.0
     listens: bool = True
+
+    @property
+    def phase_name(self) -> str:
+        """For logs."""
+        if self.node is not None:
+            return self.node.phase_name
+        return "legacy" if self.reactive is None else reactive.NAME
 
 
 def settle_memory() -> None:
@@ -115,8 +125,9 @@ def run(scenario: Scenario, out: Path, options: RunOptions) -> Summary:
     ConfigError
         The scenario cannot be staged; nothing has been written then.
     """
-    if scenario.planner not in PLANNERS:
-        raise ConfigError(f"no planner named {scenario.planner!r}; known: {', '.join(sorted(PLANNERS))}")
+    if scenario.planner not in (*PLANNERS, reactive.NAME):
+        known = ", ".join(sorted((*PLANNERS, reactive.NAME)))
+        raise ConfigError(f"no planner named {scenario.planner!r}; known: {known}")
     began = perf_counter()
     watch = Stopwatch(perf_counter)
     with Progress(options.progress) as progress, contextlib.closing(make_world(scenario.world)) as world:
@@ -274,11 +285,14 @@ class Run:
             if actor.role == "legacy":
                 car.legacy = LegacyCar(actor, self._stage, self._factory.roads)
             else:
-                car.radio = self._network.register(actor.vehicle_id)
                 hardware = SimVehicle(self._suite, slot, actor.vehicle, name=actor.vehicle_id, steer_rad=steer)
                 hardware.gate.configure()
                 hardware.gate.activate()
-                car.node = self._factory.make(actor, hardware, self._noter(actor.vehicle_id))
+                if self._factory.reactive:
+                    car.reactive = self._factory.make_reactive(actor, hardware)
+                else:
+                    car.radio = self._network.register(actor.vehicle_id)
+                    car.node = self._factory.make(actor, hardware, self._noter(actor.vehicle_id))
             self._cars[actor.vehicle_id] = car
             self._suite.tick(self.now_ms * _MS)
 
@@ -341,6 +355,8 @@ class Run:
         outgoing: list[tuple[_Car, bytes]] = []
         for name in sorted(self._cars):
             car = self._cars[name]
+            if car.reactive is not None:
+                car.reactive.tick(now_ms)
             if car.node is None:
                 continue
             inbox = network.poll(car.radio, now_ms)
@@ -417,8 +433,7 @@ class Run:
             self._log_rows(time_s, [rows[car.slot] for car in self._cars.values()])
 
     def _log_rows(self, time_s: float, rows: list[list[float]]) -> None:
-        phases = [car.node.phase_name if car.node is not None else "legacy" for car in self._cars.values()]
-        self._log.truth(time_s, list(self._cars), np.array(rows), phases)
+        self._log.truth(time_s, list(self._cars), np.array(rows), [car.phase_name for car in self._cars.values()])
 
     def _log_plan(self, now_ms: int, car: _Car) -> None:
         if car.node is None or not car.node.committed or car.plan is None:

@@ -24,6 +24,7 @@ PLANNERS = {
     "signal_fixed": "baseline: traffic signal of fixed times, phases from the map",
     "signal_actuated": "baseline: traffic signal that keeps green while somebody comes",
     "right_before_left": "baseline: who comes from the right goes first, left turns yield to oncoming vehicles",
+    "reactive": "baseline: no agreement at all, everybody avoids what it sees (reciprocal velocity obstacles)",
     "all_way_stop": "baseline: everybody stops, then goes in order of stopping; ways that do not meet go together",
 }
 MECHANISMS = {"first_come": "who announced itself first goes first"}
