@@ -62,9 +62,7 @@ class Signal(Gated, ABC):
         inside = {name for name, one in comers.items() if one.inside}
         paths = frozenset() if phase is None else phase.paths
         held = {
-            r.body.vehicle: "red"
-            for r in requests
-            if r.body.vehicle not in inside and r.approach.path_id not in paths
+            r.body.vehicle: "red" for r in requests if r.body.vehicle not in inside and r.approach.path_id not in paths
         }
         answer = self._in_turn(requests, held, phase, commitments, now_ms)
         return self._in_time(requests, inside, answer, until_ms)
@@ -91,16 +89,13 @@ class Signal(Gated, ABC):
         second = self.let_through(rest, refused, agreed, now_ms)
         return JointPlan(first.plans + second.plans, second.refused)
 
-    def _in_time(
-        self, requests: Sequence[Request], inside: set[str], answer: JointPlan, until_ms: float
-    ) -> JointPlan:
+    def _in_time(self, requests: Sequence[Request], inside: set[str], answer: JointPlan, until_ms: float) -> JointPlan:
         """``answer`` without the plans that pass their line when green and yellow are over."""
         asked = {request.body.vehicle: request for request in requests}
         late = {
             plan.vehicle
             for plan in answer.plans
-            if plan.vehicle not in inside
-            and passes_line_ms(self._zone_map, asked[plan.vehicle], plan) > until_ms
+            if plan.vehicle not in inside and passes_line_ms(self._zone_map, asked[plan.vehicle], plan) > until_ms
         }
         plans = tuple(plan for plan in answer.plans if plan.vehicle not in late)
         return JointPlan(plans, answer.refused + tuple(Refusal(vehicle, "red") for vehicle in sorted(late)))

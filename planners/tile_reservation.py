@@ -74,8 +74,9 @@ class TileConflicts:
         found = []
         step_i, step_j = self._zone_map.paths[key[0]].step_m, self._zone_map.paths[key[2]].step_m
         for zone_id in self._common(key[0], key[2]):
-            (first_i, tiles_i, _), (first_j, tiles_j, _) = self._bins(zone_id, key[0], key[1]), self._bins(
-                zone_id, key[2], key[3]
+            (first_i, tiles_i, _), (first_j, tiles_j, _) = (
+                self._bins(zone_id, key[0], key[1]),
+                self._bins(zone_id, key[2], key[3]),
             )
             cells = np.zeros((len(tiles_i), len(tiles_j)), dtype=bool)
             self._mark(cells, first_i, first_j, zone_id, key)
@@ -84,7 +85,9 @@ class TileConflicts:
                 found.append(_united(nothing, cells, first_i, first_j, step_j))
         return found
 
-    def _mark(self, cells: Cells, first_i: int, first_j: int, zone_id: str, key: tuple[str, Outline, str, Outline]) -> None:
+    def _mark(
+        self, cells: Cells, first_i: int, first_j: int, zone_id: str, key: tuple[str, Outline, str, Outline]
+    ) -> None:
         """Set ``cells`` [bin of i, bin of j] where the bodies touch a common tile of one zone."""
         (start_i, tiles_i, at_i), (start_j, tiles_j, at_j) = (
             self._bins(zone_id, key[0], key[1]),
@@ -159,7 +162,10 @@ class TileReservation:
 def _outline_points(body: Footprint, along_m: float, aside_m: float, tile_m: float) -> Floats:
     """Points of the buffered rectangle, close enough that no tile between them is missed; float64 [point, 2]."""
     pitch = tile_m / _POINTS_PER_TILE
-    ends = (-body.rear_m - along_m, body.front_m + along_m), (-0.5 * body.width_m - aside_m, 0.5 * body.width_m + aside_m)
+    ends = (
+        (-body.rear_m - along_m, body.front_m + along_m),
+        (-0.5 * body.width_m - aside_m, 0.5 * body.width_m + aside_m),
+    )
     x, y = (np.linspace(low, high, max(2, math.ceil((high - low) / pitch) + 1)) for low, high in ends)
     grid = np.meshgrid(x, y, indexing="ij")
     return np.column_stack([axis.ravel() for axis in grid])

@@ -147,6 +147,4 @@ class NodeFactory:
 
     def make_reactive(self, actor: Actor, hardware: SimVehicle) -> ReactiveCar:
         """One vehicle that only avoids what it sees."""
-        return ReactiveCar(
-            actor.vehicle, hardware, self.roads.get(actor.path_id), self._period_s, actor.start_s_m
-        )
+        return ReactiveCar(actor.vehicle, hardware, self.roads.get(actor.path_id), self._period_s, actor.start_s_m)

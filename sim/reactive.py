@@ -124,7 +124,9 @@ class ReactiveCar:
         cos, sin = np.cos(path.yaw_rad[k]), np.sin(path.yaw_rad[k])
         ahead = s - k * path.step_m
         offset = self._centre_m + self._discs_m + ahead[..., None]
-        return np.stack((path.x_m[k][..., None] + offset * cos[..., None], path.y_m[k][..., None] + offset * sin[..., None]), -1)
+        return np.stack(
+            (path.x_m[k][..., None] + offset * cos[..., None], path.y_m[k][..., None] + offset * sin[..., None]), -1
+        )
 
     def _touch_s(self, own: Floats, track: Track) -> Floats:
         """When each goal's discs first touch those of ``track``; inf: not within the horizon. Float64 [goal]."""
