@@ -27,6 +27,7 @@ _SAME_LANE_SHARE = 0.3
 _SAME_LANE_COS = math.cos(math.radians(25.0))
 
 Meet = Callable[[str, str], bool]
+Outline = tuple[Footprint, ErrorBudget]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +60,7 @@ def phases_of(zone_map: ZoneMap, conflicts: Conflicts, zone_id: str) -> tuple[Ph
     )
 
     def meet(path_i: str, path_j: str) -> bool:
-        tables = conflicts.between(path_i, outline, path_j, outline)
-        return any(table.kind in ("crossing", "merging") for table in tables)
+        return meet_in_zone(conflicts, (passages[path_i], outline), (passages[path_j], outline))
 
     lanes = _lanes(zone_map, passages, outline[0].length_m)
     left = list(lanes)
@@ -73,6 +73,24 @@ def phases_of(zone_map: ZoneMap, conflicts: Conflicts, zone_id: str) -> tuple[Ph
         found.append(members)
     filled = [members + _addable(members, [one for one in lanes if one not in members], meet) for members in found]
     return tuple(_phase(members, meet) for members in filled)
+
+
+def meet_in_zone(conflicts: Conflicts, i: tuple[Passage, Outline], j: tuple[Passage, Outline]) -> bool:
+    """Whether bodies on two paths cross or merge within one zone; elsewhere they may."""
+    (passage, outline), (passage_j, outline_j) = i, j
+    low_m, high_m = _reach_m(passage, outline)
+    low_j_m, high_j_m = _reach_m(passage_j, outline_j)
+    for table in conflicts.between(passage.path_id, outline, passage_j.path_id, outline_j):
+        s_m = (table.first_bin + np.arange(len(table.lo_m))) * table.step_m
+        here = (s_m >= low_m) & (s_m <= high_m) & (table.lo_m <= high_j_m) & (table.hi_m >= low_j_m)
+        if table.kind in ("crossing", "merging") and bool((here & (table.lo_m <= table.hi_m)).any()):
+            return True
+    return False
+
+
+def _reach_m(passage: Passage, outline: Outline) -> tuple[float, float]:
+    """Where the rear axle of a vehicle is that is in the zone."""
+    return passage.line_s_m - outline[0].front_m, passage.exit_s_m + outline[0].rear_m
 
 
 def _addable(members: list[Lane], candidates: list[Lane], meet: Meet) -> list[Lane]:

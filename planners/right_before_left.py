@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 
 from planners.gate import STANDING_MPS, Comer, Gated
 from planners.interface import Body, Commitment, Conflicts, JointPlan, Request
-from planners.phases import line_yaw_rad, turn_rad
+from planners.phases import line_yaw_rad, meet_in_zone, turn_rad
 from planners.profile import size_scale
 from planners.zone_map import Passage, ZoneMap
 
@@ -79,9 +79,9 @@ class RightBeforeLeft(Gated):
         key = (request.zone_id, request.approach.path_id, _shape(body), other.path_id)
         if key not in self._priority:
             mine, theirs = request.approach.path_id, other.path_id
-            outline, outline_j = (request.body.footprint, request.body.budget), (body.footprint, body.budget)
-            tables = self._conflicts.between(mine, outline, theirs, outline_j)
-            meet = any(table.kind in ("crossing", "merging") for table in tables)
+            own = self._passage(request.zone_id, mine), (request.body.footprint, request.body.budget)
+            rival = self._passage(request.zone_id, theirs), (body.footprint, body.budget)
+            meet = meet_in_zone(self._conflicts, own, rival)
             self._priority[key] = meet and self._by_geometry(request.zone_id, mine, theirs)
         return self._priority[key]
 
