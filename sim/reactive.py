@@ -4,7 +4,7 @@ The baseline ``reactive``: reciprocal velocity obstacles (van den Berg, Lin, Man
 half-plane form of it is ORCA, 2011) with the choice of velocities reduced to speeds along the own path. For
 every speed that it could go for, a vehicle predicts itself along its path and everybody it sees straight
 on at the speed seen. Of those that are not ahead of it in its own lane it expects half of the change: it tries
-twice the change against them. The cost of a speed is the distance to the wanted one plus ``_FEAR_MPS_S`` over
+twice the change against them. The cost of a speed is the distance to the wanted one plus ``_FEAR_M`` over
 the time until the bodies, as rows of discs, would touch.
 
 There is no radio, no planner, no verifier and no safety kernel; the contacts it has are what it is. Sensors,
@@ -33,7 +33,8 @@ NAME = "reactive"
 LOOK_MS = 100
 HORIZON_S, STEP_S = 5.0, 0.25
 SPEED_COUNT = 21
-_FEAR_MPS_S = 12.0
+_FEAR_M = 60.0
+"""A touch in four seconds costs as much as standing still at 50 km/h does."""
 _SPARE_M = 0.3
 """Added to the sum of two radii: localisation and sensors of both."""
 _NEAR_M = 70.0
@@ -86,7 +87,7 @@ class ReactiveCar:
             if share is not None:
                 own = self._bodies(alone if share == 1.0 else doubled)
                 touch_s = np.minimum(touch_s, self._touch_s(own, track))
-        cost = np.abs(allowed - speeds) + _FEAR_MPS_S * self._scale / np.maximum(touch_s, 0.5 * STEP_S)
+        cost = np.abs(allowed - speeds) + _FEAR_M * self._scale / np.maximum(touch_s, 0.5 * STEP_S)
         return float(speeds[int(np.argmin(cost))])
 
     def _relation(self, track: Track) -> float | None:
