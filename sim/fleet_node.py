@@ -33,9 +33,13 @@ from fleet.protocol.restore import Restored, binding_records, restore, unknown_p
 from fleet.protocol.wire import Entry, Intent, Proposal
 from hardware.base import VehicleInterface
 from planners.check_fast import FastVerifier
+from planners.first_come import FirstCome
 from planners.registry import PLANNERS
+from sim import reactive
 from sim.crashes import place_on
+from sim.reactive import ReactiveCar
 from sim.stage import Actor, Stage
+from sim.vehicle_backend import SimVehicle
 
 
 def clean_store(out: Path) -> Path:
@@ -116,7 +120,9 @@ class NodeFactory:
         self.book = PlanBook(self.roads)
         self.lanes = Lanes(stage.conflicts, self.book)
         self.verifier = FastVerifier(stage.zone_map)
-        self.planner = PLANNERS[planner](stage.zone_map, stage.conflicts)
+        self.reactive = planner == reactive.NAME
+        """Vehicles have no nodes; the planner is then for free-flow times only."""
+        self.planner = PLANNERS[FirstCome.name if self.reactive else planner](stage.zone_map, stage.conflicts)
         self.planning_s: list[float] = []
         self._keyring = Keyring()
         self._media: dict[str, Medium] = {}
@@ -191,3 +197,7 @@ class NodeFactory:
             period_s=self._period_s,
         )
         return Node(parts, start_s_m=start_s_m)
+
+    def make_reactive(self, actor: Actor, hardware: SimVehicle) -> ReactiveCar:
+        """One vehicle that only avoids what it sees."""
+        return ReactiveCar(actor.vehicle, hardware, self.roads.get(actor.path_id), self._period_s, actor.start_s_m)

@@ -21,6 +21,11 @@ WORLDS = {
 }
 PLANNERS = {
     "first_come": "plans in order of announcement, exact conflict geometry in (s, t)",
+    "tile_reservation": "baseline: first-come reservation server on a grid of tiles (Dresner and Stone 2008)",
+    "signal_fixed": "baseline: traffic signal of fixed times, phases from the map",
+    "signal_actuated": "baseline: traffic signal that keeps green while somebody comes",
+    "right_before_left": "baseline: who comes from the right goes first, left turns yield to oncoming vehicles",
+    "reactive": "baseline: no agreement at all, everybody avoids what it sees (reciprocal velocity obstacles)",
     "all_way_stop": "baseline: everybody stops, then goes in order of stopping; ways that do not meet go together",
 }
 MECHANISMS = {"first_come": "who announced itself first goes first"}

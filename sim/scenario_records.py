@@ -35,6 +35,8 @@ class MapSpec(_Record, frozen=True, kw_only=True):
     speed_limit_mps: Positive | None = None
     lanes: Annotated[int, msgspec.Meta(ge=1, le=3)] | None = None
     """Per approach; of the four-way maps."""
+    spacing_m: Positive | None = None
+    """Between the junctions of a corridor or grid, from middle to middle."""
     ring_m: Positive | None = None
     """Radius of a roundabout's centre line."""
 

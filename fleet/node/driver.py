@@ -78,7 +78,8 @@ class Node:
         self._hearing = Hearing(parts.name, parts.core, parts.codec, parts.book, parts.session)
         self._breached = False
         self._wanted = True
-        self._calm = self._odd = False
+        self._calm = False
+        self._period_ms = max(1, round(parts.period_s * 1000.0))
         self._several_zones = len(parts.book.roads.zone_map.zones) > 1
         planner = GuardedPlanner(parts.planner)
         self._accounting = Accounting(self._hearing, parts.judge, parts.lanes, self.body, self.scale)
@@ -117,8 +118,8 @@ class Node:
 
     def tick(self, now_ms: int, inbox: list[bytes]) -> tuple[bytes, ...]:
         """One turn of the loop; returns the datagrams to broadcast."""
-        self._odd = not self._odd
-        if self._calm and self._odd and not inbox:
+        # By the clock, not by turns: agreement is due at whole multiples, which must not all be skipped.
+        if self._calm and now_ms // self._period_ms % 2 and not inbox:
             return ()
         parts, kernel = self._parts, self.kernel
         now_ns = now_ms * _PERIOD_NS
