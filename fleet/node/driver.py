@@ -191,7 +191,8 @@ class Node:
             parts.around.update(now_ms, tracks, ())
             self.kernel.accounted = frozenset()
             return
-        parts.around.update(now_ms, tracks, self._hearing.places(now_ms))
+        seen_ms = tracks[0].stamp_ns // _PERIOD_NS if tracks else now_ms
+        parts.around.update(now_ms, tracks, self._hearing.places(now_ms, seen_ms))
         self.kernel.look(parts.around)
         if self._by_sight_matters(now_ms):
             self.sight.observe(now_ms, engagement.passage.zone_id, self.road.path.path_id)
