@@ -85,7 +85,7 @@ class Hearing:
         return Commitment(heard_body(name, intent.body), plan)
 
     def places(self, now_ms: int, at_ms: int) -> list[tuple[str, tuple[float, float]]]:
-        """Where each vehicle heard by now says that the centre of its outline was at ``at_ms``, when the sensors looked."""
+        """Where each vehicle heard by now says that the centre of its outline was at ``at_ms``."""
         found = []
         at_s = at_ms * 1e-3
         for name, intent in self.heard(now_ms).items():
