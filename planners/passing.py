@@ -37,6 +37,12 @@ class Buffers:
     standstill_m: float = 1.0
     """On shared lanes; model cars in proportion to 5 m."""
 
+    def kept(self, body: Body, *, shared: bool) -> tuple[int, float]:
+        """(cells of time, metres) that ``body`` keeps behind another one."""
+        if shared:
+            return round(self.headway_s * 1e3) // CELL_MS, self.standstill_m * min(1.0, body.footprint.length_m / 5.0)
+        return round(self.crossing_s * 1e3) // CELL_MS, 0.0
+
 
 @dataclass(frozen=True, slots=True)
 class Reach:
@@ -145,7 +151,8 @@ class Traffic:
         self.free_count = free_count
         self.base_ms = (base_ms - round(PAST_S * 1000.0)) // CELL_MS * CELL_MS
         end_ms = max([member.plan.end_ms for member in members[:free_count]], default=base_ms)
-        count = (end_ms - self.base_ms) // CELL_MS + 2 + round(max(buffers.crossing_s, buffers.headway_s) * 1e3) // CELL_MS
+        looked_back = round(max(buffers.crossing_s, buffers.headway_s) * 1e3) // CELL_MS
+        count = (end_ms - self.base_ms) // CELL_MS + looked_back + 2
         self.t_s: Floats = (self.base_ms + CELL_MS * np.arange(count)) * 1e-3
         self.arrays = [member.plan.arrays() for member in members]
         self.planned: Floats = np.array([positions(arrays, self.t_s) for arrays in self.arrays])
@@ -163,13 +170,10 @@ class Traffic:
                 if i == j or min(i, j) >= self.free_count:
                     continue
                 for reach in reaches.between(one.body, one.plan.path_id, other.body, other.plan.path_id):
-                    if not reach.passes_after(self.planned[i], self.planned[j]):
-                        continue
-                    scale = min(1.0, one.body.footprint.length_m / 5.0)
-                    seconds, gap = (buffers.headway_s, buffers.standstill_m * scale) if reach.shared else (buffers.crossing_s, 0.0)
-                    relation = Relation(j, i, reach, round(seconds * 1e3) // CELL_MS, gap)
-                    self.behind[i].append(relation)
-                    self.ahead[j].append(relation)
+                    if reach.passes_after(self.planned[i], self.planned[j]):
+                        relation = Relation(j, i, reach, *buffers.kept(one.body, shared=reach.shared))
+                        self.behind[i].append(relation)
+                        self.ahead[j].append(relation)
 
     def move(self, i: int, motion: SegmentArrays) -> None:
         """Plan i is now ``motion`` from where that begins, at constant speed after it."""
@@ -188,7 +192,8 @@ class Traffic:
         """Where plan i may be throughout each cell, float64 [instant - 1]."""
         free = np.full(len(self.t_s), math.inf)
         for relation in self.behind[i]:
-            np.minimum(free, relation.reach.barrier(_later(self.now[relation.first], relation.pad), relation.gap_m), out=free)
+            late = _later(self.now[relation.first], relation.pad)
+            np.minimum(free, relation.reach.barrier(late, relation.gap_m), out=free)
         return np.maximum(free[:-1], self._most[i, 1:])
 
     def floor(self, i: int) -> Floats:

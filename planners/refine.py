@@ -76,9 +76,10 @@ class StepSolver:
     def __init__(self, step_count: int) -> None:
         casadi = casadi_module()
         self.step_count, self.row_count = step_count, 3 * step_count + 2
-        dense = {"h": casadi.Sparsity.dense(step_count, step_count), "a": casadi.Sparsity.dense(self.row_count, step_count)}
+        dense = casadi.Sparsity.dense
+        shape = {"h": dense(step_count, step_count), "a": dense(self.row_count, step_count)}
         options = {"error_on_fail": False, "daqp": {"iter_limit": _ITERATIONS_MAX}}
-        solver = casadi.conic("refine", _SOLVER, dense, options)
+        solver = casadi.conic("refine", _SOLVER, shape, options)
         # The buffer keeps no reference to its function.
         self._function = solver
         buffer, self._evaluate = solver.buffer()
@@ -112,10 +113,11 @@ class Refiner:
         self,
         zone_map: ZoneMap,
         conflicts: Conflicts,
-        weights: RefineWeights = RefineWeights(),
-        buffers: Buffers = Buffers(),
+        weights: RefineWeights | None = None,
+        buffers: Buffers | None = None,
     ) -> None:
-        self._map, self._weights, self._buffers = zone_map, weights, buffers
+        weights = weights or RefineWeights()
+        self._map, self._weights, self._buffers = zone_map, weights, buffers or Buffers()
         self._reaches = Reaches(conflicts)
         self._solver = StepSolver(weights.step_count)
         self._verifier = FastVerifier(zone_map)

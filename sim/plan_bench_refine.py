@@ -125,7 +125,8 @@ def smoothness(ground: Ground, seeds: Sequence[int], count: int, clock: Clock, s
         made = refiner.refine(came, requests, [], now_ms=0)
         seconds.append(clock() - began)
         bodies = {request.body.vehicle: request.body for request in requests}
-        fixed = [Commitment(r.body, r.approach) for r in requests if r.body.vehicle not in {p.vehicle for p in came.plans}]
+        refused = {refusal.vehicle for refusal in came.refused}
+        fixed = [Commitment(r.body, r.approach) for r in requests if r.body.vehicle in refused]
         judged = [Commitment(bodies[plan.vehicle], plan) for plan in made.plans]
         feasible += not verifier.joint(judged, fixed, from_ms=0)
         jerks += [_jerks(before, after) for before, after in zip(came.plans, made.plans, strict=True)]
@@ -157,7 +158,8 @@ def comparison(ground: Ground, seeds: Sequence[int], count: int, clock: Clock, s
             say(f"{count} vehicles, seed {seed}: a joint solver found nothing")
             continue
         rows.append(row)
-        say(f"{count} vehicles, seed {seed}: cost {row[0]:.3f} of IPOPT's, {row[3] / row[1]:.0f} times faster than FATROP")
+        faster = row[3] / row[1]
+        say(f"{count} vehicles, seed {seed}: cost {row[0]:.3f} of IPOPT's, {faster:.0f} times faster than FATROP")
     columns = list(zip(*rows, strict=True)) if rows else [()] * 6
     return Comparison(count, *(tuple(column) for column in columns), unsolved)
 
@@ -190,11 +192,12 @@ def _compared(
         return None
     verifier = Verifier(ground.zone_map)
     direct = _driven(ground, traffic, jobs, list(ipopt.accel))
-    feasible = tuple(
-        not verifier.joint([Commitment(job.member.body, plan) for job, plan in zip(jobs, plans, strict=True)], [], from_ms=0)
+    bodies = [job.member.body for job in jobs]
+    ours, theirs = (
+        not verifier.joint([Commitment(*pair) for pair in zip(bodies, plans, strict=True)], [], from_ms=0)
         for plans in (made.plans, direct)
     )
-    return cost / ipopt.cost, seconds, ipopt.seconds, fatrop.seconds, again_s, (feasible[0], feasible[1])
+    return cost / ipopt.cost, seconds, ipopt.seconds, fatrop.seconds, again_s, (ours, theirs)
 
 
 def _driven(ground: Ground, traffic: Traffic, jobs: list[Job], accel: list[np.ndarray]) -> list[TimedPath]:
@@ -212,7 +215,7 @@ def _driven(ground: Ground, traffic: Traffic, jobs: list[Job], accel: list[np.nd
 def table(figures: Sequence[Smoothness], against: Sequence[Comparison]) -> str:
     """Both sets of figures as Markdown tables."""
     lines = [
-        "| vehicles | scenes | ms p50 / p99 | rms jerk, share of the plan as it came | delay, share | refined | feasible |",
+        "| vehicles | scenes | ms p50 / p99 | rms jerk, share of before | delay, share | refined | feasible |",
         "| --- | --- | --- | --- | --- | --- | --- |",
     ]
     for one in figures:
@@ -259,7 +262,8 @@ def _request(ground: Ground, name: str, path_id: str, state: tuple[float, float]
 def _jerks(before: TimedPath, after: TimedPath) -> tuple[float, float]:
     """Sums of squared jerk of two plans over the time of the first."""
     span = before.end_ms - SWITCH_MS
-    return tuple(span * jerk_rms(plan, SWITCH_MS, before.end_ms) ** 2 for plan in (before, after))  # type: ignore[return-value]
+    rough, smooth = (jerk_rms(plan, SWITCH_MS, before.end_ms) for plan in (before, after))
+    return span * rough * rough, span * smooth * smooth
 
 
 def _delays(
