@@ -198,7 +198,6 @@ class Workspace:
             self._work = np.zeros((6, columns))
         return self._work
 
-
     def smoothed(self, drive: Drive, count: int) -> Floats:
         """The first ``count`` pieces of ``knots`` as driven: view of float64 [4, knot], rows t, s, v, a."""
         return self.smooth[:, : _profile.smooth(drive, self.knots, count, self.smooth) + 1]

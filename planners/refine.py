@@ -30,11 +30,11 @@ from planners.timed_path import SEGMENT_COUNT_MAX, SegmentArrays, TimedPath
 from planners.zone_map import Floats, MotionLimits, ZoneMap
 
 SWEEPS = 2
-ROUNDS_MAX = 5
+ROUNDS_MAX = 8
 """Programmes per vehicle and sweep: bounds are taken along the motion of the one before."""
 BEYOND_M_MAX = 0.02
 """Between the instants at which a programme bounds it, a motion may go this far into a buffer."""
-SPEEDING_MPS_MAX = 0.03
+SPEEDING_MPS_MAX = 0.05
 """The same of speed; the verifier tolerates 0.05 m/s + 1 %."""
 UNMOVED_M = 0.01
 """A vehicle whose bounds have all moved less than this since its last programme keeps its optimum."""
@@ -70,40 +70,39 @@ class RefinedPlan:
         return any(word == "refined" for _, word in self.status)
 
 
-class StepSolver:
-    """The quadratic programme of a number of steps: built once, solved in place."""
+class DenseSolver:
+    """Quadratic programmes of one shape: built once, solved in place."""
 
-    def __init__(self, step_count: int) -> None:
+    def __init__(self, unknown_count: int, row_count: int) -> None:
         casadi = casadi_module()
-        self.step_count, self.row_count = step_count, 3 * step_count + 2
+        self.unknown_count, self.row_count = unknown_count, row_count
         dense = casadi.Sparsity.dense
-        shape = {"h": dense(step_count, step_count), "a": dense(self.row_count, step_count)}
+        shape = {"h": dense(unknown_count, unknown_count), "a": dense(row_count, unknown_count)}
         options = {"error_on_fail": False, "daqp": {"iter_limit": _ITERATIONS_MAX}}
-        solver = casadi.conic("refine", _SOLVER, shape, options)
-        # The buffer keeps no reference to its function.
-        self._function = solver
+        solver = casadi.conic("dense", _SOLVER, shape, options)
         buffer, self._evaluate = solver.buffer()
         names = [solver.name_in(k) for k in range(solver.n_in())]
         self._in = {name: np.zeros(solver.nnz_in(k)) for k, name in enumerate(names)}
         for k, name in enumerate(names):
             buffer.set_arg(k, memoryview(self._in[name]))
-        self._accel = np.zeros(step_count)
-        buffer.set_res(solver.index_out("x"), memoryview(self._accel))
-        self._buffer = buffer
+        self._found = np.zeros(unknown_count)
+        buffer.set_res(solver.index_out("x"), memoryview(self._found))
+        # The buffer keeps no reference to its function, nor the evaluation one to its buffer.
+        self._kept = (solver, buffer)
 
     def solve(self, programme: Programme) -> Floats | None:
-        """The accelerations, float64 [step], or None where there are none within the bounds."""
+        """The unknowns, float64 [unknown], or None where there are none within the bounds."""
         given = self._in
         given["h"][:] = programme.hessian.ravel()
         given["g"][:] = programme.gradient
         given["a"][:] = programme.rows.ravel(order="F")
         given["lba"][:], given["uba"][:] = programme.low, programme.high
-        given["lbx"][:], given["ubx"][:] = programme.accel_low, programme.accel_high
+        given["lbx"][:], given["ubx"][:] = programme.unknown_low, programme.unknown_high
         self._evaluate()
-        accel = np.clip(self._accel, programme.accel_low, programme.accel_high)
-        reached = programme.rows @ accel
+        found = np.clip(self._found, programme.unknown_low, programme.unknown_high)
+        reached = programme.rows @ found
         met = np.all(reached >= programme.low - _TOLERANCE) and np.all(reached <= programme.high + _TOLERANCE)
-        return accel if met else None
+        return found if met else None
 
 
 class Refiner:
@@ -119,7 +118,8 @@ class Refiner:
         weights = weights or RefineWeights()
         self._map, self._weights, self._buffers = zone_map, weights, buffers or Buffers()
         self._reaches = Reaches(conflicts)
-        self._solver = StepSolver(weights.step_count)
+        # One row of speed, barrier and floor per step, and the two ends.
+        self._solver = DenseSolver(weights.step_count, 3 * weights.step_count + 2)
         self._verifier = FastVerifier(zone_map)
         self._curves: dict[tuple[str, MotionLimits], SpeedCurve] = {}
 
@@ -174,9 +174,8 @@ class Refiner:
         barrier, floor = bounds = traffic.barrier(i), traffic.floor(i)
         if job.bounds is not None and all(map(_unmoved, bounds, job.bounds)):
             return 0
-        job.bounds = bounds
         accel = refinement.planned if job.accel is None else job.accel
-        spared = np.zeros(self._solver.step_count)
+        spared = np.zeros(self._weights.step_count)
         for count in range(1, ROUNDS_MAX + 1):
             found = self._solver.solve(refinement.programme(accel, barrier, floor, spared))
             if found is None:
@@ -185,7 +184,7 @@ class Refiner:
             inside = refinement.beyond_m(accel, barrier, floor) <= BEYOND_M_MAX
             speeding = refinement.speeding_mps(accel)
             if inside and speeding.max() <= SPEEDING_MPS_MAX:
-                job.accel, job.word = accel, "refined"
+                job.accel, job.word, job.bounds = accel, "refined", bounds
                 traffic.move(i, refinement.steps.driven(accel))
                 return count
             if count > 1:  # where tangents at two places take turns, neither ever holds
@@ -233,7 +232,7 @@ class Refiner:
         last_s = float(arrays.t_s[changing[-1] + 1]) if len(changing) else -math.inf
         if last_s <= switch_ms * 1e-3 + 0.05:
             return "steady"
-        count = self._solver.step_count
+        count = self._weights.step_count
         tail_s = TAIL_S if arrays.v_mps[-1] > 0.005 else 0.0
         end_s = last_s + tail_s
         if not step_ms and end_s - switch_ms * 1e-3 > SPAN_S_MAX:

@@ -121,15 +121,15 @@ class Steps:
 
 @dataclass(frozen=True, slots=True)
 class Programme:
-    """min 1/2 a' H a + g' a with lba <= A a <= uba and lbx <= a <= ubx; float64, ``rows`` [row, step]."""
+    """min 1/2 x' H x + g' x with low <= rows x <= high and bounds on x itself; float64, ``rows`` [row, unknown]."""
 
     hessian: Floats
     gradient: Floats
     rows: Floats
     low: Floats
     high: Floats
-    accel_low: Floats
-    accel_high: Floats
+    unknown_low: Floats
+    unknown_high: Floats
 
 
 class Refinement:

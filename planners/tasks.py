@@ -212,4 +212,3 @@ class Tasks:
         if not found:
             return None
         return drive._replace(ease=float(shape[3])), (float(shape[0]), float(shape[1]), float(shape[2]))
-

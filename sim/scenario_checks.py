@@ -24,6 +24,10 @@ PLANNERS = {
     "all_way_stop": "baseline: everybody stops, then goes in order of stopping; ways that do not meet go together",
 }
 MECHANISMS = {"first_come": "who announced itself first goes first"}
+CONTROLLERS = {
+    "feedback": "feedback on place, speed and heading with the plan's acceleration fed forward",
+    "mpc": "model predictive: quadratic programmes over the next 1.2 s of plan and path (needs CasADi)",
+}
 """Names that a scenario file may use, with a line of description each."""
 ROLES = ("honest", "legacy")
 MOVEMENTS = ("left", "straight", "right", "u_turn")
@@ -34,6 +38,7 @@ def check_document(document: ScenarioDocument, source: str) -> None:
     check_name(source, "world", document.world, WORLDS)
     check_name(source, "planner", document.planner, PLANNERS)
     check_name(source, "mechanism", document.mechanism, MECHANISMS)
+    check_name(source, "control.controller", document.control.controller, CONTROLLERS)
     validate_expectations(list(document.expectations), source=source)
     for name, bound in document.expectations.items():
         if isinstance(bound, str) and bound != "all":

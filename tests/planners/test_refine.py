@@ -15,7 +15,7 @@ from planners.check import Verifier
 from planners.first_come import FirstCome
 from planners.interface import Commitment, JointPlan, Request
 from planners.passing import Buffers, Reach, states
-from planners.refine import RefinedPlanner, Refiner, StepSolver
+from planners.refine import DenseSolver, RefinedPlanner, Refiner
 from planners.refine_problem import RefineWeights, SpeedCurve, Steps
 from planners.refined_path import jerk_rms, refined_path
 from planners.registry import PLANNERS
@@ -177,7 +177,7 @@ def test_the_solver_finds_the_optimum_of_a_known_programme() -> None:
     """Least squares to a straight line under a cap: the optimum is the line, cut off."""
     from planners.refine_problem import Programme
 
-    solver = StepSolver(5)
+    solver = DenseSolver(5, 17)
     wanted = np.linspace(-2.0, 2.0, 5)
     rows = np.zeros((solver.row_count, 5))
     rows[0] = 1.0
