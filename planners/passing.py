@@ -34,6 +34,7 @@ class Buffers:
 
     crossing_s: float = 0.4
     headway_s: float = 0.6
+    crossing_m: float = 0.0
     standstill_m: float = 1.0
     """On shared lanes; model cars in proportion to 5 m."""
 
@@ -41,7 +42,7 @@ class Buffers:
         """(cells of time, metres) that ``body`` keeps behind another one."""
         if shared:
             return round(self.headway_s * 1e3) // CELL_MS, self.standstill_m * min(1.0, body.footprint.length_m / 5.0)
-        return round(self.crossing_s * 1e3) // CELL_MS, 0.0
+        return round(self.crossing_s * 1e3) // CELL_MS, self.crossing_m
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,6 +28,6 @@ def refined(maker: Maker) -> Maker:
 
 PLANNERS: dict[str, Maker] = {
     FirstCome.name: FirstCome,
-    f"{FirstCome.name}+refine": refined(FirstCome),
     AllWayStop.name: AllWayStop,
+    f"{FirstCome.name}+refine": refined(FirstCome),
 }

@@ -37,7 +37,7 @@ SWITCH_MS = 300
 _NEAREST_M = (45.0, 90.0)
 _SPACING_M = (18.0, 35.0)
 _SPEED_MPS = (9.0, 13.0)
-ALONE = Buffers(crossing_s=0.0, headway_s=0.0)
+ALONE = Buffers(crossing_s=0.0, headway_s=0.0, crossing_m=1.5, standstill_m=1.5)
 """The joint programme knows no buffers in time; both are then compared with buffers in distance only."""
 
 
@@ -80,7 +80,8 @@ class Comparison:
     """Refinement against one nonlinear programme of all vehicles, same scene, one row per seed.
 
     ``cost_shares``: of IPOPT's; ``speedups``: seconds of FATROP over seconds of refinement, first solved from
-    the plans as they came, then started from its own solution. ``feasible``: (refinement, IPOPT) by the verifier.
+    the plans as they came, then started from its own solution. ``feasible``: (refinement, IPOPT) by the verifier; a
+    refinement of which anything was taken back counts as infeasible.
     """
 
     vehicles: int
@@ -197,7 +198,8 @@ def _compared(
         not verifier.joint([Commitment(*pair) for pair in zip(bodies, plans, strict=True)], [], from_ms=0)
         for plans in (made.plans, direct)
     )
-    return cost / ipopt.cost, seconds, ipopt.seconds, fatrop.seconds, again_s, (ours, theirs)
+    kept = all(word in {"refined", "steady"} for _, word in made.status)
+    return cost / ipopt.cost, seconds, ipopt.seconds, fatrop.seconds, again_s, (ours and kept, theirs)
 
 
 def _driven(ground: Ground, traffic: Traffic, jobs: list[Job], accel: list[np.ndarray]) -> list[TimedPath]:

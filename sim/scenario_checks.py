@@ -20,8 +20,8 @@ WORLDS = {
 }
 PLANNERS = {
     "first_come": "plans in order of announcement, exact conflict geometry in (s, t)",
-    "first_come+refine": "the same order, then smoother speed profiles for it (needs CasADi)",
     "all_way_stop": "baseline: everybody stops, then goes in order of stopping; ways that do not meet go together",
+    "first_come+refine": "order of first_come, then smoother speed profiles for it (needs CasADi)",
 }
 MECHANISMS = {"first_come": "who announced itself first goes first"}
 CONTROLLERS = {
