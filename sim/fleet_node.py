@@ -13,6 +13,7 @@ from pathlib import Path
 
 from fleet.charter.model import default_charter
 from fleet.node.bodies import scale_of, wire_body
+from fleet.node.controllers import CONTROLLERS
 from fleet.node.driver import Node
 from fleet.node.judge import ZoneJudge
 from fleet.node.lanes import Lanes
@@ -114,12 +115,15 @@ class TimedPlanner(ZonePlanner):
 class NodeFactory:
     """Makes the nodes of one run."""
 
-    def __init__(self, stage: Stage, planner: str, seed: int, period_s: float, watch: Stopwatch) -> None:
+    def __init__(
+        self, stage: Stage, planner: str, seed: int, period_s: float, watch: Stopwatch, controller: str = "feedback"
+    ) -> None:
         self._seed, self._period_s, self._watch = seed, period_s, watch
         self.roads = Roads(stage.zone_map)
         self.book = PlanBook(self.roads)
         self.lanes = Lanes(stage.conflicts, self.book)
         self.verifier = FastVerifier(stage.zone_map)
+        self.controller = CONTROLLERS[controller]
         self.reactive = planner == reactive.NAME
         """Vehicles have no nodes; the planner is then for free-flow times only."""
         self.planner = PLANNERS[FirstCome.name if self.reactive else planner](stage.zone_map, stage.conflicts)
@@ -195,6 +199,7 @@ class NodeFactory:
             session=self._seed,
             watch=self._watch,
             period_s=self._period_s,
+            controller=self.controller,
         )
         return Node(parts, start_s_m=start_s_m)
 

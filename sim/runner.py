@@ -111,7 +111,8 @@ def run(scenario: Scenario, out: Path, options: RunOptions) -> Summary:
         progress.say(f"building {scenario.name}")
         stage = build_stage(scenario)
         period_ms = round(scenario.control.period_s * 1000.0)
-        factory = NodeFactory(stage, scenario.planner, scenario.seed, period_ms * 1e-3, watch)
+        controller = scenario.control.controller
+        factory = NodeFactory(stage, scenario.planner, scenario.seed, period_ms * 1e-3, watch, controller)
         progress.say("measuring free flow")
         free = _free_flow(scenario, stage, factory, period_ms)
         for outline in stage.obstacles:
@@ -147,7 +148,9 @@ def run(scenario: Scenario, out: Path, options: RunOptions) -> Summary:
 
 def _free_flow(scenario: Scenario, stage: Stage, factory: NodeFactory, period_ms: int) -> Mapping[object, float]:
     with contextlib.closing(make_world(scenario.world)) as world:
-        return free_flow_s(stage.actors, world, factory.planner, factory.book, period_ms, scenario.seed)
+        return free_flow_s(
+            stage.actors, world, factory.planner, factory.book, period_ms, scenario.seed, factory.controller
+        )
 
 
 def _manifest(scenario: Scenario, stage: Stage, options: RunOptions) -> dict[str, object]:
@@ -162,6 +165,7 @@ def _manifest(scenario: Scenario, stage: Stage, options: RunOptions) -> dict[str
         "scenario": {"name": scenario.name, "path": scenario.source, "sha256": scenario.source_sha256},
         "seed": scenario.seed,
         "planner": scenario.planner,
+        "controller": scenario.control.controller,
         "backend": scenario.world,
         "mechanism": scenario.mechanism,
         "charter_id": default_charter().charter_id().hex(),

@@ -66,7 +66,31 @@ def _demand(settings: Settings) -> str:
     return table(rows)
 
 
-SECTIONS: dict[str, Callable[[Settings], str]] = {"demand": _demand}
+def _refine(settings: Settings) -> str:
+    """Refined plans against the plans as they came, and against one joint programme."""
+    from time import perf_counter
+
+    from sim.plan_bench_refine import Ground, comparison, smoothness, table
+
+    def say(line: str) -> None:
+        click.echo(line, err=True)
+
+    ground = Ground.four_way()
+    figures = [smoothness(ground, range(20), count, perf_counter, say) for count in (8, 32)]
+    against = [comparison(ground, range(5), count, perf_counter, say) for count in (2, 4, 8)]
+    return table(figures, against)
+
+
+def _free_space(settings: Settings) -> str:
+    """Every published free-space instance."""
+    from sim.plan_bench_free import as_markdown, free_space_table
+
+    if settings.data is None:
+        return "Left out: the published instances are not in the project; give their folder with --data.\n"
+    return as_markdown(free_space_table(settings.data / "clmapf", say=lambda line: click.echo(line, err=True)))
+
+
+SECTIONS: dict[str, Callable[[Settings], str]] = {"demand": _demand, "refine": _refine, "free-space": _free_space}
 """Name -> what measures it and returns its tables as Markdown; pictures go to ``Settings.out``."""
 
 

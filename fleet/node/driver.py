@@ -65,7 +65,8 @@ class Node:
         self._parts = parts
         self.body: Body = planner_body(parts.name, parts.vehicle)
         self.scale = scale_of(parts.vehicle)
-        self.kernel = Kernel(parts.vehicle, parts.period_s, self.scale)
+        tracker = parts.controller(parts.vehicle, parts.period_s)
+        self.kernel = Kernel(parts.vehicle, parts.period_s, self.scale, tracker)
         self.kernel.status.s_m = start_s_m
         self.kernel.road = parts.road
         self.counters = Counters()
