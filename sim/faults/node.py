@@ -56,6 +56,8 @@ class Node:
         self.braking = False
         """It brakes already: there is nothing more to do at the point of no return."""
         self.engaged = self.done = False
+        self.waits_turn = False
+        """Nobody is to be heard, and others may go first by sight."""
         self.arrived_ms = self.silent_until_ms = 0
         self.paused_until_ms = 0
         self.inbox: list[bytes] = []
@@ -158,6 +160,7 @@ class Node:
             return
         silent = self._silent(now)
         turn = self._turn_of_others(now)
+        self.waits_turn = bool(turn)
         if self.held is not None and not self.passed and (self.stopped or silent or self.doubts_clock):
             core.release("stopped" if self.stopped else "unsafe", now)
             self.carry_out()
