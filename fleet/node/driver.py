@@ -227,7 +227,9 @@ class Node:
     def _account(self, now_ms: int, engagement: _Engagement) -> None:
         """Tell the kernel who of those ahead is accounted for; give a plan back that somebody else is in the way of."""
         kernel = self.kernel
-        kernel.accounted, others = self._accounting.of(now_ms, kernel.plan, kernel.status.ahead, self._parts.around)
+        # What is not where its plan says is clear of nobody by that plan.
+        plan = kernel.plan if abs(kernel.status.longitudinal_error_m) <= self.body.budget.longitudinal_m else None
+        kernel.accounted, others = self._accounting.of(now_ms, plan, kernel.status.ahead, self._parts.around)
         if others and self._committed is not None and not kernel.status.past_no_return:
             engagement.aborting = f"leader:{min(others)}"
 
