@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import click
@@ -66,7 +67,17 @@ def _demand(settings: Settings) -> str:
     return table(rows)
 
 
-SECTIONS: dict[str, Callable[[Settings], str]] = {"demand": _demand}
+def _free_space(settings: Settings) -> str:
+    """The published instances of car-like multi-agent path finding."""
+    from sim.plan_bench_free import as_markdown, free_space_table
+
+    if settings.data is None:
+        return "Not measured: the published instances are needed; name their folder with --data."
+    say = partial(click.echo, err=True)
+    return as_markdown(free_space_table(settings.data / "clmapf", say=say))
+
+
+SECTIONS: dict[str, Callable[[Settings], str]] = {"free-space": _free_space, "demand": _demand}
 """Name -> what measures it and returns its tables as Markdown; pictures go to ``Settings.out``."""
 
 
