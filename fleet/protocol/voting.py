@@ -196,6 +196,9 @@ class Voting:
 
         Those who promised this vehicle a tube in it need not wait for its ``decide_by``.
         """
+        held = self._at.commitment
+        if held is not None and held.proposal_hash == proposal:
+            return  # late words about what was agreed long ago
         disowned = self._at.disowned
         if proposal not in disowned and len(disowned) < limits.DEAD_MAX:  # full: what has been said dead stays so
             disowned[proposal] = now_ms
