@@ -134,21 +134,18 @@ class Node:
             core.step(raw, now_ms)
             if self._several_zones:
                 self._hearing.overhear(raw, zone_id, now_ms)
+        # A vote does not wait for the next turn; and what was adopted is driven before anything else is decided.
+        outbox = self._carry_out(now_ms) if inbox else ()
         watch.leave()
         if now_ms - parts.around.stamp_ms >= self._look_ms():
             watch.enter("perception")
             self._look(now_ms)
             watch.leave()
-        outbox: tuple[bytes, ...] = ()
         if now_ms % self._agree_ms() == 0 or kernel.plan is None:
             self._engage(now_ms)
             self._keep_plan(now_ms)
             watch.enter("protocol")
-            outbox = self._agree(now_ms, usable(state, now_ns))
-            watch.leave()
-        elif inbox:
-            watch.enter("protocol")
-            outbox = self._carry_out(now_ms)  # a vote does not wait for the next turn
+            outbox += self._agree(now_ms, usable(state, now_ns))
             watch.leave()
         command = kernel.command(now_ns, state, heading_error, parts.around)
         self.applied = parts.hardware.write(command, now_ns)

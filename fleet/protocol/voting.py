@@ -223,7 +223,7 @@ class Voting:
             ballot.refusals.setdefault(message.sender, message)
             if self._contradicts(ballot, message.sender, now_ms):
                 return "contradiction"
-            if body.counter:
+            if body.counter and message.sender not in ballot.refused_by:  # refusals are said again and again
                 self._at.peers.offer(message.sender, body.counter)
             if ballot.proposal.coordinator == self._at.me:
                 self._at.missed.update(dict.fromkeys(body.missing, now_ms))
