@@ -115,6 +115,7 @@ class Kernel:
         """Drive ``plan``; ``line_s_m`` is the line before which the vehicle can still stop by right."""
         self.road, self.plan, self.arrays = road, plan, arrays
         self.committed, self.line_s_m = committed, line_s_m
+        self.status.past_no_return = not self.can_stop_before(line_s_m)
 
     def stop_distance_m(self, v_mps: float) -> float:
         """Distance to a sure standstill, with actuation delay."""
