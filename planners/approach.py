@@ -12,7 +12,7 @@ import math
 import numpy as np
 
 from planners._profile import Drive
-from planners.blocking import AFTER, UNDECIDED, Blocking, Obstacle, margin_m
+from planners.blocking import AFTER, HEADWAY, UNDECIDED, Blocking, Obstacle, margin_m
 from planners.interface import Body, Commitment
 from planners.profile import Start, profile_knots, size_scale, usable
 from planners.rounding import integer_plan
@@ -47,7 +47,8 @@ def approach_plan(
     sections = sequential.sections(path, body.limits)
     task = Task(body, path, sections, nothing, start, stop - short, stop - short, stop, blocking, grid)
     blocking.place(start.s_m, task.cell)
-    blocking.state[blocking.state == UNDECIDED] = AFTER
+    # In its lane the leader is ahead even where it stands closer than both error budgets, as in a queue.
+    blocking.state[(blocking.state == UNDECIDED) | (blocking.items[:, 4] == HEADWAY)] = AFTER
     knots = _driving(sequential, task)
     sequential.keep(grid)
     if knots is None:

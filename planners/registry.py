@@ -1,4 +1,7 @@
-"""The joint planners by the names that ``--planner`` takes."""
+"""The joint planners by the names that ``--planner`` takes.
+
+``<name>+refine`` is the planner of that name with its answers refined (``planners/refine.py``, needs CasADi).
+"""
 
 from __future__ import annotations
 
@@ -7,9 +10,31 @@ from collections.abc import Callable
 from planners.all_way_stop import AllWayStop
 from planners.first_come import FirstCome
 from planners.interface import Conflicts, JointPlanner
+from planners.right_before_left import RightBeforeLeft
+from planners.signals import SignalActuated, SignalFixed
+from planners.tile_reservation import TileReservation
 from planners.zone_map import ZoneMap
 
-PLANNERS: dict[str, Callable[[ZoneMap, Conflicts], JointPlanner]] = {
+Maker = Callable[[ZoneMap, Conflicts], JointPlanner]
+
+
+def refined(maker: Maker) -> Maker:
+    """The maker of the same planner, refined; CasADi is imported when one is made."""
+
+    def make(zone_map: ZoneMap, conflicts: Conflicts) -> JointPlanner:
+        from planners.refine import RefinedPlanner, Refiner
+
+        return RefinedPlanner(maker(zone_map, conflicts), Refiner(zone_map, conflicts))
+
+    return make
+
+
+PLANNERS: dict[str, Maker] = {
     FirstCome.name: FirstCome,
+    TileReservation.name: TileReservation,
+    SignalFixed.name: SignalFixed,
+    SignalActuated.name: SignalActuated,
+    RightBeforeLeft.name: RightBeforeLeft,
     AllWayStop.name: AllWayStop,
+    f"{FirstCome.name}+refine": refined(FirstCome),
 }

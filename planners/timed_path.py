@@ -111,6 +111,18 @@ class SegmentArrays:
         table.setflags(write=False)
         return SegmentArrays(table[0], table[1], table[2], table[3], tuple(row[0] for row in rows), tuple(rows))
 
+    @staticmethod
+    def of_knots(
+        t_s: npt.NDArray[np.float64],
+        s_m: npt.NDArray[np.float64],
+        v_mps: npt.NDArray[np.float64],
+        a_mps2: npt.NDArray[np.float64],
+    ) -> SegmentArrays:
+        """From knots that are no plan of integers: float64 [segment + 1] each, the last acceleration 0."""
+        times = tuple(t_s.tolist())
+        rows = tuple(zip(times, s_m.tolist(), v_mps.tolist(), a_mps2.tolist(), strict=True))
+        return SegmentArrays(t_s, s_m, v_mps, a_mps2, times, rows)
+
     def at(self, t_s: float) -> tuple[float, float, float]:
         """(s_m, v_mps, a_mps2) at ``t_s``; constant speed is assumed outside the plan's time span."""
         k = max(0, bisect_right(self._t, t_s) - 1)

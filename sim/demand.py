@@ -259,8 +259,14 @@ def _stream(seed: int, purpose: str, name: str) -> np.random.Generator:
 
 
 def _shares(turning: Turning, movements: Mapping[str, str], approach: str) -> tuple[tuple[str, float], ...]:
-    """(movement, share) of those that the approach has, rescaled to 1, in the record's order."""
-    given = [(name, float(getattr(turning, name))) for name in turning.__struct_fields__ if name in movements]
+    """(movement, share) of those that the approach has, rescaled to 1, in the record's order.
+
+    Where an approach turns at one of several junctions (``left_1``, ``left_2``), that of ``left`` is spread evenly.
+    """
+    given = []
+    for name in turning.__struct_fields__:
+        ways = sorted(way for way in movements if way == name or way.startswith(f"{name}_"))
+        given += [(way, float(getattr(turning, name)) / len(ways)) for way in ways]
     total = sum(share for _, share in given)
     if total <= 0.0:
         raise ConfigError(f"turning: approach {approach!r} offers {', '.join(sorted(movements))}, all with share 0")

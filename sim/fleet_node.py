@@ -13,6 +13,7 @@ from pathlib import Path
 
 from fleet.charter.model import default_charter
 from fleet.node.bodies import scale_of, wire_body
+from fleet.node.controllers import CONTROLLERS
 from fleet.node.driver import Node
 from fleet.node.judge import ZoneJudge
 from fleet.node.lanes import Lanes
@@ -33,9 +34,13 @@ from fleet.protocol.restore import Restored, binding_records, restore, unknown_p
 from fleet.protocol.wire import Entry, Intent, Proposal
 from hardware.base import VehicleInterface
 from planners.check_fast import FastVerifier
+from planners.first_come import FirstCome
 from planners.registry import PLANNERS
+from sim import reactive
 from sim.crashes import place_on
+from sim.reactive import ReactiveCar
 from sim.stage import Actor, Stage
+from sim.vehicle_backend import SimVehicle
 
 
 def clean_store(out: Path) -> Path:
@@ -110,13 +115,18 @@ class TimedPlanner(ZonePlanner):
 class NodeFactory:
     """Makes the nodes of one run."""
 
-    def __init__(self, stage: Stage, planner: str, seed: int, period_s: float, watch: Stopwatch) -> None:
+    def __init__(
+        self, stage: Stage, planner: str, seed: int, period_s: float, watch: Stopwatch, controller: str = "feedback"
+    ) -> None:
         self._seed, self._period_s, self._watch = seed, period_s, watch
         self.roads = Roads(stage.zone_map)
         self.book = PlanBook(self.roads)
         self.lanes = Lanes(stage.conflicts, self.book)
         self.verifier = FastVerifier(stage.zone_map)
-        self.planner = PLANNERS[planner](stage.zone_map, stage.conflicts)
+        self.controller = CONTROLLERS[controller]
+        self.reactive = planner == reactive.NAME
+        """Vehicles have no nodes; the planner is then for free-flow times only."""
+        self.planner = PLANNERS[FirstCome.name if self.reactive else planner](stage.zone_map, stage.conflicts)
         self.planning_s: list[float] = []
         self._keyring = Keyring()
         self._media: dict[str, Medium] = {}
@@ -189,5 +199,10 @@ class NodeFactory:
             session=self._seed,
             watch=self._watch,
             period_s=self._period_s,
+            controller=self.controller,
         )
         return Node(parts, start_s_m=start_s_m)
+
+    def make_reactive(self, actor: Actor, hardware: SimVehicle) -> ReactiveCar:
+        """One vehicle that only avoids what it sees."""
+        return ReactiveCar(actor.vehicle, hardware, self.roads.get(actor.path_id), self._period_s, actor.start_s_m)

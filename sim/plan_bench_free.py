@@ -8,7 +8,7 @@ overlap an obstacle are counted apart: slightly (tolerated), or so much that nob
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -39,29 +39,43 @@ class Row:
     """In the published unit (metres at the step limit)."""
 
 
-def free_space_table(
-    folder: Path, *, pattern: str = "*.yaml", clockwise: bool = False, say: Callable[[str], None] = lambda _line: None
-) -> list[Row]:
-    """Plan every instance in ``folder`` that fits ``pattern``, one after the other; ``clockwise`` as in the reader.
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One instance: its size, its number among those of that size, and what became of it."""
+
+    size: tuple[str, int, int]
+    number: int
+    answer: Answer
+
+
+def solve_folder(
+    folder: Path, *, clockwise: bool = False, say: Callable[[str], None] = lambda _line: None
+) -> list[Case]:
+    """Plan every instance in ``folder``, one after the other; ``clockwise`` as in the reader.
 
     Raises
     ------
     ConfigError
         The folder has no published instance, or one that cannot be read.
     """
-    groups: dict[tuple[str, int, int], list[Answer]] = {}
-    paths = [(match, path) for path in sorted(folder.glob(pattern)) if (match := _NAME.fullmatch(path.stem))]
+    cases: list[Case] = []
+    paths = [(match, path) for path in sorted(folder.glob("*.yaml")) if (match := _NAME.fullmatch(path.stem))]
     if not paths:
         raise ConfigError(f"{folder}: no published instance (map_..by.._obst.._agents.._ex...yaml) in it")
     solve_instance(load_instance(paths[0][1]))
-    for number, (match, path) in enumerate(paths, start=1):
+    for count, (match, path) in enumerate(paths, start=1):
         answer = solve_instance(load_instance(path, clockwise=clockwise))
-        key = (match["map"], int(match["obstacles"]), int(match["vehicles"]))
-        groups.setdefault(key, []).append(answer)
+        size = (match["map"], int(match["obstacles"]), int(match["vehicles"]))
+        cases.append(Case(size, int(match["number"]), answer))
         how = "solved" if answer.solved else "; ".join((*(u.reason for u in answer.plan.unsolved), *answer.findings))
-        say(f"{number} of {len(paths)}: {path.stem}: {answer.cpu_s:.3f} s, {how}")
-    order = sorted(groups, key=lambda key: (int(key[0].split("by")[0]), key[1], key[2]))
-    return [_row(key, groups[key]) for key in order]
+        say(f"{count} of {len(paths)}: {path.stem}: {answer.cpu_s:.3f} s, {how}")
+    return cases
+
+
+def rows_of(cases: Sequence[Case]) -> list[Row]:
+    """One row per size, small maps first."""
+    sizes = sorted({case.size for case in cases}, key=lambda size: (int(size[0].split("by")[0]), *size[1:]))
+    return [_row(size, [case.answer for case in cases if case.size == size]) for size in sizes]
 
 
 def _row(key: tuple[str, int, int], answers: list[Answer]) -> Row:
@@ -73,6 +87,13 @@ def _row(key: tuple[str, int, int], answers: list[Answer]) -> Row:
     return Row(
         *key, len(answers), tolerated, misplaced, len(solved), median(seconds), max(seconds), sum(costs) / len(costs)
     )
+
+
+def free_space_tables(folder: Path, say: Callable[[str], None]) -> str:
+    """Tables over all instances of ``folder`` and over numbers 0 to 2, for which figures of CL-CBS are known."""
+    cases = solve_folder(folder, say=say)
+    first = [case for case in cases if case.number <= 2]
+    return f"{as_markdown(rows_of(cases))}\n\nInstances 0 to 2\n\n{as_markdown(rows_of(first))}"
 
 
 def as_markdown(rows: list[Row]) -> str:

@@ -26,12 +26,13 @@ import numpy.typing as npt
 
 from fleet.charter.model import default_charter
 from fleet.errors import ConfigError, FleetError
-from fleet.node.driver import Node
 from fleet.node.parts import Noter
 from fleet.node.stopwatch import Stopwatch
 from planners.paths import pose_at
 from planners.registry import PLANNERS
 from planners.timed_path import TimedPath
+from sim import reactive
+from sim.car import Car
 from sim.crashes import Crashes, Switch
 from sim.entrance import Entrance
 from sim.fleet_node import NodeFactory, clean_store
@@ -65,27 +66,6 @@ class RunOptions:
     progress: bool = True
     mcap: bool = True
     command_line: str = ""
-
-
-@dataclass(slots=True)
-class _Car:
-    """A vehicle that is on the map."""
-
-    actor: Actor
-    slot: int
-    node: Node | None
-    legacy: LegacyCar | None
-    radio: int
-    hardware: SimVehicle | None = None
-    plan: TimedPath | None = None
-    front_m: float = 0.0
-    s_m: float = 0.0
-    listens: bool = True
-
-    @property
-    def phase(self) -> str:
-        """For logs; a vehicle without a node has no radio, or its node is dead."""
-        return "legacy" if self.hardware is None else "dead" if self.node is None else self.node.phase_name
 
 
 def settle_memory() -> None:
@@ -122,15 +102,17 @@ def run(scenario: Scenario, out: Path, options: RunOptions) -> Summary:
     ConfigError
         The scenario cannot be staged; nothing has been written then.
     """
-    if scenario.planner not in PLANNERS:
-        raise ConfigError(f"no planner named {scenario.planner!r}; known: {', '.join(sorted(PLANNERS))}")
+    if scenario.planner not in (*PLANNERS, reactive.NAME):
+        known = ", ".join(sorted((*PLANNERS, reactive.NAME)))
+        raise ConfigError(f"no planner named {scenario.planner!r}; known: {known}")
     began = perf_counter()
     watch = Stopwatch(perf_counter)
     with Progress(options.progress) as progress, contextlib.closing(make_world(scenario.world)) as world:
         progress.say(f"building {scenario.name}")
         stage = build_stage(scenario)
         period_ms = round(scenario.control.period_s * 1000.0)
-        factory = NodeFactory(stage, scenario.planner, scenario.seed, period_ms * 1e-3, watch)
+        controller = scenario.control.controller
+        factory = NodeFactory(stage, scenario.planner, scenario.seed, period_ms * 1e-3, watch, controller)
         progress.say("measuring free flow")
         free = _free_flow(scenario, stage, factory, period_ms)
         for outline in stage.obstacles:
@@ -166,7 +148,9 @@ def run(scenario: Scenario, out: Path, options: RunOptions) -> Summary:
 
 def _free_flow(scenario: Scenario, stage: Stage, factory: NodeFactory, period_ms: int) -> Mapping[object, float]:
     with contextlib.closing(make_world(scenario.world)) as world:
-        return free_flow_s(stage.actors, world, factory.planner, factory.book, period_ms, scenario.seed)
+        return free_flow_s(
+            stage.actors, world, factory.planner, factory.book, period_ms, scenario.seed, factory.controller
+        )
 
 
 def _manifest(scenario: Scenario, stage: Stage, options: RunOptions) -> dict[str, object]:
@@ -181,6 +165,7 @@ def _manifest(scenario: Scenario, stage: Stage, options: RunOptions) -> dict[str
         "scenario": {"name": scenario.name, "path": scenario.source, "sha256": scenario.source_sha256},
         "seed": scenario.seed,
         "planner": scenario.planner,
+        "controller": scenario.control.controller,
         "backend": scenario.world,
         "mechanism": scenario.mechanism,
         "charter_id": default_charter().charter_id().hex(),
@@ -209,7 +194,7 @@ class Run:
         self._network = Network(scenario.network, scenario.seed)
         self._suite = SensorSuite(world, seed=scenario.seed)
         self._entrance = Entrance(stage, factory.roads, factory.verifier)
-        self._cars: dict[str, _Car] = {}
+        self._cars: dict[str, Car] = {}
         self._by_slot: dict[int, str] = {}
         self._positions: Floats = np.zeros((64, 2))
         self._touching: set[tuple[str, str]] = set()
@@ -282,16 +267,19 @@ class Run:
             self._announce(actor)
             self._by_slot[slot] = actor.vehicle_id
             front = actor.vehicle.body.length_m - actor.vehicle.body.rear_overhang_m
-            car = _Car(actor, slot, None, None, -1, front_m=front, s_m=actor.start_s_m)
+            car = Car(actor, slot, front, actor.start_s_m)
             if actor.role == "legacy":
                 car.legacy = LegacyCar(actor, self._stage, self._factory.roads)
             else:
-                car.radio = self._network.register(actor.vehicle_id)
                 hardware = SimVehicle(self._suite, slot, actor.vehicle, name=actor.vehicle_id, steer_rad=steer)
                 hardware.gate.configure()
                 hardware.gate.activate()
                 car.hardware = hardware
-                car.node = self._factory.make(actor, hardware, self._noter(actor.vehicle_id), self._store_folder)
+                if self._factory.reactive:
+                    car.reactive = self._factory.make_reactive(actor, hardware)
+                else:
+                    car.radio = self._network.register(actor.vehicle_id)
+                    car.node = self._factory.make(actor, hardware, self._noter(actor.vehicle_id), self._store_folder)
             self._cars[actor.vehicle_id] = car
             self._suite.tick(self.now_ms * _MS)
 
@@ -338,7 +326,7 @@ class Run:
             self._log.departed(name, round(at_s, 6))
             self._remove(name, car)
 
-    def _remove(self, name: str, car: _Car) -> None:
+    def _remove(self, name: str, car: Car) -> None:
         self._collect(car)
         self._suite.detach(car.slot)
         self._world.remove(car.slot)
@@ -366,9 +354,11 @@ class Run:
 
     def _drive(self, now_ms: int) -> None:
         network, watch = self._network, self._watch
-        outgoing: list[tuple[_Car, bytes]] = []
+        outgoing: list[tuple[Car, bytes]] = []
         for name in sorted(self._cars):
             car = self._cars[name]
+            if car.reactive is not None:
+                car.reactive.tick(now_ms)
             if car.node is None:
                 continue
             inbox = network.poll(car.radio, now_ms)
@@ -448,7 +438,7 @@ class Run:
         phases = [car.phase for car in self._cars.values()]
         self._log.truth(time_s, list(self._cars), np.array(rows), phases)
 
-    def _log_plan(self, now_ms: int, car: _Car) -> None:
+    def _log_plan(self, now_ms: int, car: Car) -> None:
         if car.node is None or not car.node.committed or car.plan is None:
             return
         path = self._stage.zone_map.paths[car.actor.path_id]
@@ -472,7 +462,7 @@ class Run:
                 self._log.contact(round(contact.time_s, 4), pair[0], pair[1], contact.depth_m)
         self._touching = present
 
-    def _collect(self, car: _Car) -> None:
+    def _collect(self, car: Car) -> None:
         """A leaving node's counters."""
         node = car.node
         if node is None:

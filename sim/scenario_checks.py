@@ -21,9 +21,19 @@ WORLDS = {
 }
 PLANNERS = {
     "first_come": "plans in order of announcement, exact conflict geometry in (s, t)",
+    "tile_reservation": "baseline: first-come reservation server on a grid of tiles (Dresner and Stone 2008)",
+    "signal_fixed": "baseline: traffic signal of fixed times, phases from the map",
+    "signal_actuated": "baseline: traffic signal that keeps green while somebody comes",
+    "right_before_left": "baseline: who comes from the right goes first, left turns yield to oncoming vehicles",
+    "reactive": "baseline: no agreement at all, everybody avoids what it sees (reciprocal velocity obstacles)",
     "all_way_stop": "baseline: everybody stops, then goes in order of stopping; ways that do not meet go together",
+    "first_come+refine": "order of first_come, then smoother speed profiles for it (needs CasADi)",
 }
 MECHANISMS = {"first_come": "who announced itself first goes first"}
+CONTROLLERS = {
+    "feedback": "feedback on place, speed and heading with the plan's acceleration fed forward",
+    "mpc": "model predictive: quadratic programmes over the next 1.2 s of plan and path (needs CasADi)",
+}
 """Names that a scenario file may use, with a line of description each."""
 ROLES = ("honest", "legacy")
 MOVEMENTS = ("left", "straight", "right", "u_turn")
@@ -34,6 +44,7 @@ def check_document(document: ScenarioDocument, source: str) -> None:
     check_name(source, "world", document.world, WORLDS)
     check_name(source, "planner", document.planner, PLANNERS)
     check_name(source, "mechanism", document.mechanism, MECHANISMS)
+    check_name(source, "control.controller", document.control.controller, CONTROLLERS)
     validate_expectations(list(document.expectations), source=source)
     for name, bound in document.expectations.items():
         if isinstance(bound, str) and bound != "all":

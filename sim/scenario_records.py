@@ -35,6 +35,8 @@ class MapSpec(_Record, frozen=True, kw_only=True):
     speed_limit_mps: Positive | None = None
     lanes: Annotated[int, msgspec.Meta(ge=1, le=3)] | None = None
     """Per approach; of the four-way maps."""
+    spacing_m: Positive | None = None
+    """Between the junctions of a corridor or grid, from middle to middle."""
     ring_m: Positive | None = None
     """Radius of a roundabout's centre line."""
 
@@ -118,12 +120,14 @@ class Legacy(_Record, frozen=True, kw_only=True):
 
 
 class Control(_Record, frozen=True, kw_only=True):
-    """Rates of the nodes."""
+    """Rates of the nodes, and how they follow plans."""
 
     period_s: Annotated[float, msgspec.Meta(ge=0.01, le=0.2)] = 0.05
     """Between two ticks of a node."""
     log_period_s: Annotated[float, msgspec.Meta(ge=0.005, le=0.05)] = 0.05
     """Between two rows of trajectories.parquet."""
+    controller: str = "feedback"
+    """What follows plans; see ``fleet list controllers``."""
     store: Literal["memory", "files"] = "memory"
     """Where the nodes keep what they have promised; ``files``: in the run's folder, flushed to the disk each time."""
 

@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from fleet.node.bodies import planner_body, scale_of
+from fleet.node.control import Tracker
 from fleet.node.kernel import Kernel
+from fleet.node.parts import ControllerMaker
 from fleet.node.plan_book import PlanBook
 from fleet.node.surroundings import Surroundings
 from planners.interface import JointPlanner
@@ -30,8 +32,9 @@ def movement_of(actor: Actor) -> Key:
 
 
 def free_flow_s(
-    actors: Iterable[Actor], world: World, planner: JointPlanner, book: PlanBook, period_ms: int, seed: int
-) -> dict[Key, float]:
+    actors: Iterable[Actor], world: World, planner: JointPlanner, book: PlanBook, period_ms: int, seed: int,
+    controller: ControllerMaker = Tracker,
+) -> dict[Key, float]:  # fmt: skip
     """Travel time of every distinct movement, from its start to the front bumper's passing the path's end.
 
     A movement that does not end within ``TIME_S_MAX`` is left out.
@@ -39,7 +42,7 @@ def free_flow_s(
     alone = {movement_of(actor): actor for actor in actors}
     suite = SensorSuite(world, seed=seed)
     drives = [
-        _Drive(key, actor, index, world, suite, planner, book, period_ms)
+        _Drive(key, actor, index, world, suite, planner, book, period_ms, controller)
         for index, (key, actor) in enumerate(alone.items())
     ]
     found: dict[Key, float] = {}
@@ -65,7 +68,7 @@ class _Drive:
 
     def __init__(
         self, key: Key, actor: Actor, index: int, world: World, suite: SensorSuite, planner: JointPlanner,
-        book: PlanBook, period_ms: int,
+        book: PlanBook, period_ms: int, controller: ControllerMaker,
     ) -> None:  # fmt: skip
         self.key = key
         self._offset_m = index * SPACING_M
@@ -79,7 +82,9 @@ class _Drive:
         self._hardware.gate.activate()
         self._road, self._front_m = road, actor.vehicle.body.length_m - actor.vehicle.body.rear_overhang_m
         self._around = Surroundings(book.roads, scale_of(actor.vehicle))
-        self._kernel = Kernel(actor.vehicle, period_ms * 1e-3, scale_of(actor.vehicle))
+        self._kernel = Kernel(
+            actor.vehicle, period_ms * 1e-3, scale_of(actor.vehicle), controller(actor.vehicle, period_ms * 1e-3)
+        )
         self._kernel.status.s_m = actor.start_s_m
         body = planner_body("solo", actor.vehicle)
         plan = planner.approach(

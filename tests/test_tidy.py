@@ -37,7 +37,7 @@ ALLOWED: tuple[tuple[str, tuple[str, ...]], ...] = (
 PLACES: dict[str, tuple[str, ...]] = {
     # Module -> the only files that may import it.
     "numba": ("planners/_*.py", "sim/_*.py"),
-    "casadi": ("planners/refine.py", "tests/planners/*"),
+    "casadi": ("planners/refine.py", "planners/refine_baseline.py", "tests/planners/*"),
     "pybullet": ("sim/bullet_world.py", "tests/sim/*"),
     "rclpy": ("hardware/ros2_*.py", "launch/*", "tests/hardware/*"),
     "commonroad": ("sim/maps/*", "tests/sim/*"),

@@ -2,37 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import click
 
 
-@click.command("bench")
-@click.argument("name", type=click.Choice(["speed", "protocol", "plan"]))
-@click.option("--repeats", default=5, show_default=True, type=click.IntRange(1, 100), help="Runs of each case.")
-@click.option("--only", metavar="TEXT", help="Cases whose name contains TEXT.")
-@click.option("--runs", default=100, show_default=True, type=click.IntRange(1), help="protocol: seeds of each row.")
-@click.option("--instances", metavar="DIR", type=click.Path(exists=True, file_okay=False, path_type=Path),
-              help="plan: folder of the published instances.")  # fmt: skip
-@click.option("--clockwise", is_flag=True, help="plan: yaw of the instances is clockwise from x.")
-def command(name: str, repeats: int, only: str | None, runs: int, instances: Path | None, clockwise: bool) -> int:
-    """Measure NAME on this machine and print a table.
-
-    speed: real-time factor with everything on (signatures, protocol, logging), on one core.
-    protocol: decision latency, traffic and safety beside leader-based protocols; contacts under delay.
-    plan: published free-space instances solved, CPU time and flowtime; --only is a pattern such as *_ex[0-2]*.
+@click.group("bench")
+def command() -> None:
+    """Measure this machine, or the planners and the protocol against their peers, and print tables.
 
     \b
     Examples:
       fleet bench speed
       fleet bench speed --repeats 3 --only kinematic
+      fleet bench planning --section demand --vph 300 --seeds 1
       fleet bench protocol --runs 1000 --only latency
-      fleet bench plan --instances clmapf
     """
-    if name == "plan":
-        return _plan(instances, only, clockwise)
-    if name == "protocol":
-        return _protocol(runs, only)
+
+
+@command.command("speed")
+@click.option("--repeats", default=5, show_default=True, type=click.IntRange(1, 100), help="Runs of each case.")
+@click.option("--only", metavar="TEXT", help="Cases whose name contains TEXT.")
+def speed(repeats: int, only: str | None) -> int:
+    """Real-time factor with everything on (signatures, protocol, logging), on one core."""
     from sim.speed_bench import CASES, measure, table
 
     chosen = [case for case in CASES if only is None or only in case.name]
@@ -43,7 +37,112 @@ def command(name: str, repeats: int, only: str | None, runs: int, instances: Pat
     return 0
 
 
-def _protocol(runs: int, only: str | None) -> int:
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Options of ``fleet bench planning``, for all its sections."""
+
+    out: Path
+    data: Path | None
+    planners: tuple[str, ...]
+    vph: tuple[int, ...]
+    seeds: tuple[int, ...]
+    lanes: int
+    duration_s_max: float
+    sumo: str | None
+
+
+def _demand(settings: Settings) -> str:
+    """Delay against demand, planners and peers."""
+    from sim.peer_sumo import find_sumo
+    from sim.plan_bench_demand import PLANNERS, Workload, measure, plot, table
+
+    tables = None if settings.data is None else settings.data / "demand"
+    work = Workload(settings.vph, settings.seeds, settings.lanes, tables, settings.duration_s_max)
+    sumo = find_sumo(settings.sumo)
+    if sumo is None:
+        click.echo("SUMO is not installed: no rows of it (pip install eclipse-sumo, in its own environment)", err=True)
+    rows = measure(work, settings.planners or PLANNERS, sumo, lambda line: click.echo(line, err=True))
+    plot(rows, settings.out / "delay_against_demand.png")
+    return table(rows)
+
+
+def _refine(settings: Settings) -> str:
+    """Refined plans against the plans as they came, and against one joint programme."""
+    from time import perf_counter
+
+    from sim.plan_bench_refine import Ground, comparison, smoothness, table
+
+    def say(line: str) -> None:
+        click.echo(line, err=True)
+
+    ground = Ground.four_way()
+    figures = [smoothness(ground, range(20), count, perf_counter, say) for count in (8, 32)]
+    against = [comparison(ground, range(5), count, perf_counter, say) for count in (2, 4, 8)]
+    return table(figures, against)
+
+
+def _free_space(settings: Settings) -> str:
+    """Every published free-space instance."""
+    from sim.plan_bench_free import free_space_tables
+
+    if settings.data is None:
+        return "Left out: the published instances are not in the project; give their folder with --data.\n"
+    return free_space_tables(settings.data / "clmapf", lambda line: click.echo(line, err=True))
+
+
+SECTIONS: dict[str, Callable[[Settings], str]] = {"demand": _demand, "refine": _refine, "free-space": _free_space}
+"""Name -> what measures it and returns its tables as Markdown; pictures go to ``Settings.out``."""
+
+
+def _numbers(context: click.Context, option: click.Parameter, text: str) -> tuple[int, ...]:
+    try:
+        found = tuple(int(word) for word in text.split(","))
+    except ValueError as error:
+        raise click.BadParameter(f"{text!r} is not a list of whole numbers such as 300,600") from error
+    if min(found) < 1:
+        raise click.BadParameter(f"{min(found)} is below 1")
+    return found
+
+
+@command.command("planning")
+@click.option("--section", "sections", multiple=True, type=click.Choice(list(SECTIONS)), help="Only this; repeatable.")
+@click.option(
+    "--out", default=Path("runs/bench"), show_default=True, type=click.Path(file_okay=False, path_type=Path),
+    help="Folder for planning.md and pictures.",
+)  # fmt: skip
+@click.option(
+    "--data", type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Folder of the published data (demand/, clmapf/)  [default: arrivals are drawn from the seeds]",
+)  # fmt: skip
+@click.option("--planner", "planners", multiple=True, metavar="NAME", help="Only this planner; repeatable.")
+@click.option("--vph", default="300,450,600,900", show_default=True, callback=_numbers, help="Per hour and lane.")
+@click.option("--seeds", default="1,2,3", show_default=True, callback=_numbers)
+@click.option("--lanes", default=1, show_default=True, type=click.IntRange(1, 3), help="Per approach.")
+@click.option("--duration", "duration_s_max", default=3600.0, show_default=True, help="Longest simulated time, s.")
+@click.option("--sumo", metavar="DIR", help="Folder of SUMO's programs  [default: SUMO_HOME, or the path]")
+def planning(sections: tuple[str, ...], **options: object) -> int:
+    """Joint planning against its baselines and peers: tables and pictures, each section on its own."""
+    settings = Settings(**options)  # type: ignore[arg-type]
+    from sim.scenario_checks import PLANNERS, check_name
+
+    for planner in settings.planners:
+        check_name("--planner", "planner", planner, PLANNERS)
+    parts = []
+    for name in sections or tuple(SECTIONS):
+        found = SECTIONS[name](settings)
+        click.echo(f"{name}\n\n{found}\n")
+        parts.append(f"## {name}\n\n{found}\n")
+    settings.out.mkdir(parents=True, exist_ok=True)
+    (settings.out / "planning.md").write_text("\n".join(parts), encoding="utf-8")
+    click.echo(f"tables: {settings.out / 'planning.md'}", err=True)
+    return 0
+
+
+@command.command("protocol")
+@click.option("--only", metavar="TEXT", help="Parts whose name contains TEXT.")
+@click.option("--runs", default=100, show_default=True, type=click.IntRange(1), help="Seeds of each row.")
+def protocol(only: str | None, runs: int) -> int:
+    """Decision latency, traffic and safety beside leader-based protocols; contacts under delay."""
     from sim.delay_bench import table as delays
     from sim.protocol_bench import comparison, faults, latency
 
@@ -54,16 +153,4 @@ def _protocol(runs: int, only: str | None) -> int:
     for part in chosen:
         many = max(1, runs // 10) if part == "delays" else runs
         click.echo(f"{part}\n\n{parts[part](many, lambda line: click.echo(line, err=True))}\n")
-    return 0
-
-
-def _plan(instances: Path | None, only: str | None, clockwise: bool) -> int:
-    from sim.plan_bench_free import as_markdown, free_space_table
-
-    if instances is None:
-        raise click.UsageError("plan needs --instances DIR, the folder of the published instances (map_..._ex0.yaml)")
-    rows = free_space_table(
-        instances, pattern=only or "*", clockwise=clockwise, say=lambda line: click.echo(line, err=True)
-    )
-    click.echo(as_markdown(rows))
     return 0

@@ -39,6 +39,12 @@ def _mechanisms() -> Rows:
     return list(MECHANISMS.items())
 
 
+def _controllers() -> Rows:
+    from sim.scenario_checks import CONTROLLERS
+
+    return list(CONTROLLERS.items())
+
+
 def _vehicles() -> Rows:
     from hardware.vehicle import VEHICLES, load_vehicle
 
@@ -51,6 +57,7 @@ KINDS: dict[str, Callable[[], Rows]] = {
     "worlds": _worlds,
     "planners": _planners,
     "mechanisms": _mechanisms,
+    "controllers": _controllers,
     "vehicles": _vehicles,
 }
 

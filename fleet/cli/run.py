@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-_CHANGES = ("seed", "world", "planner", "mechanism", "loss", "burst", "delay_ms", "dead", "duration_s")
+_CHANGES = ("seed", "world", "planner", "mechanism", "controller", "loss", "burst", "delay_ms", "dead", "duration_s")
 
 
 @click.command("run")
@@ -20,6 +20,7 @@ _CHANGES = ("seed", "world", "planner", "mechanism", "loss", "burst", "delay_ms"
 @click.option("--world", metavar="NAME", help="bullet (physics) or kinematic (large counts).")
 @click.option("--planner", metavar="NAME", help="How plans are made; see: fleet list planners.")
 @click.option("--mechanism", metavar="NAME", help="Who goes first; see: fleet list mechanisms.")
+@click.option("--controller", metavar="NAME", help="What follows plans; see: fleet list controllers.")
 @click.option("--seed", type=int, help="Of everything that is random.")
 @click.option("--duration", "duration_s", type=float, metavar="S", help="Longest simulated time, seconds.")
 @click.option("--loss", type=float, metavar="SHARE", help="Share of datagrams lost, 0 to 1.")

@@ -14,7 +14,7 @@ import click
 @click.option("--resume", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help="Results; goes on.")
 @click.option("--variants", default=0, type=click.IntRange(0, 10_000), help="Silence variants of each seed (S7).")
 @click.option("--shrink", "small", is_flag=True, help="Make the first failing seed small and write it as a case file.")
-@click.option("--case", "file", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Run a case file.")
+@click.option("--case", "file", type=click.Path(dir_okay=False, path_type=Path), help="Run a case file.")
 @click.option("--out", default=Path("runs/soak"), show_default=True, type=click.Path(file_okay=False, path_type=Path),
               help="Folder for case files.")  # fmt: skip
 @click.option("--quiet", is_flag=True, help="No progress bar.")

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 
 from fleet.node.road import Road
 from hardware.vehicle import Vehicle
+from planners.timed_path import SegmentArrays
 
 _GRAVITY = 9.81
 _DAMPING = 0.9
@@ -43,6 +44,9 @@ class Reference:
     accel_ahead_mps2: float
     at_rest_ahead: bool
     """True where the plan stands still now and over the next tenths of a second."""
+    plan: SegmentArrays | None = None
+    """The whole plan, for controllers that look farther ahead, with the time of this reference."""
+    now_s: float = 0.0
 
 
 class Tracker:

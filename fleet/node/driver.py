@@ -65,7 +65,8 @@ class Node:
         self._parts = parts
         self.body: Body = planner_body(parts.name, parts.vehicle)
         self.scale = scale_of(parts.vehicle)
-        self.kernel = Kernel(parts.vehicle, parts.period_s, self.scale)
+        tracker = parts.controller(parts.vehicle, parts.period_s)
+        self.kernel = Kernel(parts.vehicle, parts.period_s, self.scale, tracker)
         self.kernel.status.s_m = start_s_m
         self.kernel.road = parts.road
         self.counters = Counters()
@@ -78,7 +79,8 @@ class Node:
         self._hearing = Hearing(parts.name, parts.core, parts.codec, parts.book, parts.session)
         self._breached = False
         self._wanted = True
-        self._calm = self._odd = False
+        self._calm = False
+        self._period_ms = max(1, round(parts.period_s * 1000.0))
         self._several_zones = len(parts.book.roads.zone_map.zones) > 1
         planner = GuardedPlanner(parts.planner)
         self._accounting = Accounting(self._hearing, parts.judge, parts.lanes, self.body, self.scale)
@@ -117,8 +119,8 @@ class Node:
 
     def tick(self, now_ms: int, inbox: list[bytes]) -> tuple[bytes, ...]:
         """One turn of the loop; returns the datagrams to broadcast."""
-        self._odd = not self._odd
-        if self._calm and self._odd and not inbox:
+        # By the clock, not by turns: agreement is due at whole multiples, which must not all be skipped.
+        if self._calm and now_ms // self._period_ms % 2 and not inbox:
             return ()
         parts, kernel = self._parts, self.kernel
         now_ns = now_ms * _PERIOD_NS
@@ -132,21 +134,18 @@ class Node:
             core.step(raw, now_ms)
             if self._several_zones:
                 self._hearing.overhear(raw, zone_id, now_ms)
+        # A vote does not wait for the next turn; and what was adopted is driven before anything else is decided.
+        outbox = self._carry_out(now_ms) if inbox else ()
         watch.leave()
         if now_ms - parts.around.stamp_ms >= self._look_ms():
             watch.enter("perception")
             self._look(now_ms)
             watch.leave()
-        outbox: tuple[bytes, ...] = ()
         if now_ms % self._agree_ms() == 0 or kernel.plan is None:
             self._engage(now_ms)
             self._keep_plan(now_ms)
             watch.enter("protocol")
-            outbox = self._agree(now_ms, usable(state, now_ns))
-            watch.leave()
-        elif inbox:
-            watch.enter("protocol")
-            outbox = self._carry_out(now_ms)  # a vote does not wait for the next turn
+            outbox += self._agree(now_ms, usable(state, now_ns))
             watch.leave()
         command = kernel.command(now_ns, state, heading_error, parts.around)
         self.applied = parts.hardware.write(command, now_ns)
@@ -190,7 +189,8 @@ class Node:
             parts.around.update(now_ms, tracks, ())
             self.kernel.accounted = frozenset()
             return
-        parts.around.update(now_ms, tracks, self._hearing.places(now_ms))
+        seen_ms = tracks[0].stamp_ns // _PERIOD_NS if tracks else now_ms
+        parts.around.update(now_ms, tracks, self._hearing.places(now_ms, seen_ms))
         self.kernel.look(parts.around)
         if self._by_sight_matters(now_ms):
             self.sight.observe(now_ms, engagement.passage.zone_id, self.road.path.path_id)
@@ -226,7 +226,9 @@ class Node:
     def _account(self, now_ms: int, engagement: _Engagement) -> None:
         """Tell the kernel who of those ahead is accounted for; give a plan back that somebody else is in the way of."""
         kernel = self.kernel
-        kernel.accounted, others = self._accounting.of(now_ms, kernel.plan, kernel.status.ahead, self._parts.around)
+        # What is not where its plan says is clear of nobody by that plan.
+        plan = kernel.plan if abs(kernel.status.longitudinal_error_m) <= self.body.budget.longitudinal_m else None
+        kernel.accounted, others = self._accounting.of(now_ms, plan, kernel.status.ahead, self._parts.around)
         if others and self._committed is not None and not kernel.status.past_no_return:
             engagement.aborting = f"leader:{min(others)}"
 

@@ -84,12 +84,12 @@ class Hearing:
             return None
         return Commitment(heard_body(name, intent.body), plan)
 
-    def places(self, now_ms: int) -> list[tuple[str, tuple[float, float]]]:
-        """Where each vehicle heard says that the centre of its outline is now."""
+    def places(self, now_ms: int, at_ms: int) -> list[tuple[str, tuple[float, float]]]:
+        """Where each vehicle heard by now says that the centre of its outline was at ``at_ms``."""
         found = []
-        now_s = now_ms * 1e-3
+        at_s = at_ms * 1e-3
         for name, intent in self.heard(now_ms).items():
-            place = self._book.place(intent.plan, now_s)
+            place = self._book.place(intent.plan, at_s)
             if place is not None:
                 _, _, x, y, yaw = place
                 ahead_m = (0.5 * intent.body.length_mm - intent.body.rear_mm) * 1e-3

@@ -83,10 +83,10 @@ class Status:
 class Kernel:
     """One vehicle's safety kernel."""
 
-    def __init__(self, vehicle: Vehicle, period_s: float, scale: float) -> None:
+    def __init__(self, vehicle: Vehicle, period_s: float, scale: float, tracker: Tracker | None = None) -> None:
         self.vehicle = vehicle
         self._scale = scale
-        self._tracker = Tracker(vehicle, period_s)
+        self._tracker = tracker or Tracker(vehicle, period_s)
         self._front_m = vehicle.body.length_m - vehicle.body.rear_overhang_m
         self._brake_sure = _GUARANTEED * vehicle.limits.brake_mps2_max
         self._delay_s = vehicle.actuators.accel_lag_s + 2.0 * period_s
@@ -115,6 +115,7 @@ class Kernel:
         """Drive ``plan``; ``line_s_m`` is the line before which the vehicle can still stop by right."""
         self.road, self.plan, self.arrays = road, plan, arrays
         self.committed, self.line_s_m = committed, line_s_m
+        self.status.past_no_return = not self.can_stop_before(line_s_m)
 
     def stop_distance_m(self, v_mps: float) -> float:
         """Distance to a sure standstill, with actuation delay."""
@@ -150,7 +151,7 @@ class Kernel:
         _, v_ahead, a_ahead = arrays.at(now_s + self._tracker.accel_lead_s)
         rest = v_ref < 1e-3 and v_ahead < 1e-3 and a_ahead <= 0.0
         status.longitudinal_error_m = status.s_m - s_ref
-        accel = self._tracker.accelerate(Reference(s_ref, v_ref, a_ahead, rest), status.s_m, v)
+        accel = self._tracker.accelerate(Reference(s_ref, v_ref, a_ahead, rest, arrays, now_s), status.s_m, v)
         self._steer_held = self._tracker.steer(road, status.s_m, status.lateral_m, heading_error_rad, v)
         status.braking_for = ""
         if age_s > self._old_s:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from fleet.node.control import Tracker
 from fleet.node.judge import ZoneJudge
 from fleet.node.lanes import Lanes
 from fleet.node.plan_book import PlanBook
@@ -20,6 +21,8 @@ from hardware.vehicle import Vehicle
 from planners.interface import JointPlanner
 
 Noter = Callable[[int, str, Mapping[str, object]], None]
+ControllerMaker = Callable[[Vehicle, float], Tracker]
+"""From a vehicle and the period of its ticks to the controller that follows plans."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +48,7 @@ class NodeParts:
     """Of the fleet: messages of another session are not for us."""
     watch: Stopwatch
     period_s: float
+    controller: ControllerMaker = Tracker
 
 
 @dataclass(slots=True)

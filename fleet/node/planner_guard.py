@@ -15,6 +15,9 @@ from fleet.errors import PlanError
 from planners.interface import Body, Commitment, JointPlan, JointPlanner, Refusal, Request
 from planners.timed_path import TimedPath
 
+PATIENCE_MS = 10_000
+"""Agreement is likely for so long: then a vehicle that hears others may cross by sight. Planners whose rule lets
+vehicles stand for longer, such as a red light, say so by an attribute ``patience_ms``."""
 _START_M, _START_MPS = 0.01, 0.01
 """Plans are integers; one that starts farther from the state asked for starts somewhere else."""
 
@@ -25,6 +28,7 @@ class GuardedPlanner:
     def __init__(self, planner: JointPlanner) -> None:
         self._planner = planner
         self.name = planner.name
+        self.patience_ms: int = getattr(planner, "patience_ms", PATIENCE_MS)
         self.failures = 0
 
     def plan(self, requests: Sequence[Request], commitments: Sequence[Commitment], *, now_ms: int) -> JointPlan:

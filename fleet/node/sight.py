@@ -15,20 +15,20 @@ import math
 from fleet.node.bodies import planning_body
 from fleet.node.judge import ZoneJudge
 from fleet.node.plan_book import PlanBook
+from fleet.node.planner_guard import GuardedPlanner
 from fleet.node.planning import first_time_beyond
 from fleet.node.right_of_way import RightOfWay
 from fleet.node.road import Road
 from fleet.node.surroundings import Surroundings
 from fleet.protocol.core import Core
 from fleet.protocol.table import Phase
-from planners.interface import Body, JointPlanner
+from planners.interface import Body
 from planners.timed_path import TimedPath
 from planners.zone_map import ErrorBudget, MotionLimits, Passage
 
 WAIT_MS = 2500
-"""Standing at the line for so long without agreement, and hearing nobody, a vehicle crosses by sight."""
-WAIT_HEARD_MS = 10_000
-"""The same where others are heard: agreement is still likely."""
+"""Standing at the line for so long without agreement, and hearing nobody, a vehicle crosses by sight; where it
+hears others, agreement is still likely, and it waits for as long as its planner says."""
 JAM_MS = 5000
 JAM_TURN_MS = 3000
 """A jam inside a zone is left alone for ``JAM_MS``, then each vehicle in it has a turn of ``JAM_TURN_MS`` to start."""
@@ -48,7 +48,7 @@ class BySight:
     """One vehicle's crossing by sight at its present zone."""
 
     def __init__(
-        self, core: Core, around: Surroundings, judge: ZoneJudge, planner: JointPlanner, book: PlanBook,
+        self, core: Core, around: Surroundings, judge: ZoneJudge, planner: GuardedPlanner, book: PlanBook,
         body: Body, scale: float,
     ) -> None:  # fmt: skip
         self._core, self._around = core, around
@@ -128,7 +128,7 @@ class BySight:
         return not self._judge.verify_alone(plan, wide, self._core.known_tubes(now_ms), now_ms)
 
     def _my_turn(self, now_ms: int, road: Road, passage: Passage, since_ms: int) -> bool:
-        patience_ms = WAIT_HEARD_MS if self._core.peers(now_ms) else WAIT_MS
+        patience_ms = self._planner.patience_ms if self._core.peers(now_ms) else WAIT_MS
         if now_ms - since_ms < patience_ms:
             return False
         return not self._right_of_way.may_enter(now_ms, self._around, passage.zone_id, road.path.origin, since_ms)

@@ -116,9 +116,12 @@ class Peers:
         return names
 
     def offer(self, vehicle: str, plan: bytes) -> None:
-        """A counter-offer: plan with this as the sender's own plan until its next intent."""
+        """A counter-offer: plan with this as the sender's own plan until its next intent.
+
+        A holder drives what it holds: an offer that comes after its intent is an old one.
+        """
         peer = self._peers.get(vehicle)
-        if peer is not None and peer.intent is not None:
+        if peer is not None and peer.intent is not None and not peer.intent.held:
             peer.intent = with_plan(peer.intent, plan)
             self._memo.clear()
 

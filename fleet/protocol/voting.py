@@ -196,6 +196,9 @@ class Voting:
 
         Those who promised this vehicle a tube in it need not wait for its ``decide_by``.
         """
+        held = self._at.commitment
+        if held is not None and held.proposal_hash == proposal:
+            return  # late words about what was agreed long ago
         disowned = self._at.disowned
         if proposal not in disowned and len(disowned) < limits.DEAD_MAX:  # full: what has been said dead stays so
             disowned[proposal] = now_ms
@@ -220,7 +223,7 @@ class Voting:
             ballot.refusals.setdefault(message.sender, message)
             if self._contradicts(ballot, message.sender, now_ms):
                 return "contradiction"
-            if body.counter:
+            if body.counter and message.sender not in ballot.refused_by:  # refusals are said again and again
                 self._at.peers.offer(message.sender, body.counter)
             if ballot.proposal.coordinator == self._at.me:
                 self._at.missed.update(dict.fromkeys(body.missing, now_ms))

@@ -1,6 +1,9 @@
-"""A node's clock over true time: offset, drift and steps."""
+"""A node's clock over true time: offset, drift between two synchronisations, and steps."""
 
 from __future__ import annotations
+
+SYNC_MS = 10_000
+"""How often the drift is taken out: what keeps a sound clock within its bound."""
 
 
 class Clock:
@@ -18,7 +21,7 @@ class Clock:
         return int(true_ms + self.error_ms(true_ms))
 
     def error_ms(self, true_ms: float) -> float:
-        return self.offset_ms + self.drift_ppm * 1e-6 * (true_ms - self.since_ms)
+        return self.offset_ms + self.drift_ppm * 1e-6 * ((true_ms - self.since_ms) % SYNC_MS)
 
     def true_ms(self, shown_ms: float, near_ms: float) -> float:
         """When the clock shows ``shown_ms``, as seen from ``near_ms``."""

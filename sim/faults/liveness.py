@@ -66,10 +66,10 @@ class Liveness:
             engine.observer.fail("L7", f"not across at the end: {', '.join(left)}")
 
     def _waiting(self) -> int:
-        """Honest vehicles that are up, engaged, and have no tube."""
+        """Honest vehicles that are up, engaged, and have no tube, and for whom it is not others' turn by sight."""
         engine = self._engine
         return sum(
-            node.engaged and node.core is not None and node.held is None and not node.done
+            node.engaged and node.core is not None and node.held is None and not node.done and not node.waits_turn
             for node in engine.nodes.values()
         )
 

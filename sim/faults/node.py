@@ -30,6 +30,8 @@ _CONFIRM_MS = 200
 _SAME_PLACE_MM = 3000.0
 """A body this near to where a peer says it is, is that peer."""
 _GONE_MM = 15_000
+_TURN_MS = 4_000
+_SETTLED_MS = 300
 _INBOX_MAX = 256
 """Datagrams that wait for a stopped process; further ones are lost."""
 _CLOCK_TRUST_MS = 5
@@ -54,6 +56,8 @@ class Node:
         self.braking = False
         """It brakes already: there is nothing more to do at the point of no return."""
         self.engaged = self.done = False
+        self.waits_turn = False
+        """Nobody is to be heard, and others may go first by sight."""
         self.arrived_ms = self.silent_until_ms = 0
         self.paused_until_ms = 0
         self.inbox: list[bytes] = []
@@ -62,6 +66,10 @@ class Node:
         """A stop that waits for the next lease."""
         self.blind_until_ms = 0
         self.doubts_clock = False
+        self._stood: dict[str, int] = {}
+        """Since when others, and this vehicle, have been seen standing (true ms)."""
+        self._still_ms = engine.now_ms
+        """When anybody was last seen moving."""
         self._shown_ms = 0
         self._error_ms = self.clock.error_ms(engine.now_ms)
         self.laps = 0
@@ -151,12 +159,14 @@ class Node:
             engine.leave(self)
             return
         silent = self._silent(now)
+        turn = self._turn_of_others(now)
+        self.waits_turn = bool(turn)
         if self.held is not None and not self.passed and (self.stopped or silent or self.doubts_clock):
             core.release("stopped" if self.stopped else "unsafe", now)
             self.carry_out()
             if self.core is None:
                 return
-        core.tick(self._local(now, s, v, silent))
+        core.tick(self._local(now, s, v, silent, turn))
         self.carry_out()
 
     def _watch_clock(self) -> None:
@@ -178,7 +188,7 @@ class Node:
         if waits and self._body().at(self.engine.now_ms)[0] < 0.0:
             self._brake()
 
-    def _local(self, now: int, s: float, v: float, silent: tuple[str, ...]) -> Local:
+    def _local(self, now: int, s: float, v: float, silent: tuple[str, ...], turn: tuple[str, ...]) -> Local:
         body, held = self._body(), self.held
         cleared = self.done or s >= body.clear_mm
         if held is None and cleared:
@@ -195,7 +205,7 @@ class Node:
             eta_ms=now + (int(-s / max(v, 1.0)) if s < 0.0 else 0), plan=body.plan.raw,
             wants_commit=held is None and not cleared and s <= 0.0 and not self.doubts_clock,
             pnr_passed=held is not None and self.passed, cleared=cleared, perceived=silent,
-            blocking=tuple(f"silent:{name}" for name in silent), estimate_ok=not blind and not self.doubts_clock,
+            blocking=(*(f"silent:{name}" for name in silent), *turn), estimate_ok=not blind and not self.doubts_clock,
         )  # fmt: skip
 
     def _silent(self, now: int) -> tuple[str, ...]:
@@ -217,6 +227,32 @@ class Node:
             if plan is None or abs(plan.at(now - _SEEN_AFTER_MS)[0] - s) > _SAME_PLACE_MM:
                 found += (body.name,)
         return found
+
+    def _turn_of_others(self, now: int) -> tuple[str, ...]:
+        """With nobody to be heard, one at a time in the order in which they stand (what rule P9 asks of the eyes).
+
+        Whoever came before may take ``_TURN_MS`` to start; a body that moves starts the count anew.
+        """
+        engine, core = self.engine, self.core
+        if core is None or core.heard(now):
+            self._stood.clear()
+            return ()
+        t = engine.now_ms
+        others = [b for b in engine.bodies if b is not self.body and not b.gone and b.at(t)[0] < b.clear_mm]
+        if not others:
+            return ()
+        for body in [*others, self._body()]:
+            if body.at(t)[1] > MOVING:
+                self._stood.pop(body.name, None)
+                self._still_ms = t
+            else:
+                self._stood.setdefault(body.name, t)
+        names = {body.name for body in others}
+        mine = (self._stood.get(self.name, t + 1), self.name)
+        before = sum((stood, name) < mine for name, stood in self._stood.items() if name in names)
+        if self.held is None and t - self._still_ms < max(_SETTLED_MS, before * _TURN_MS):
+            return ("turn",)
+        return ()
 
     # Effects, in the order of Ready; a crash may come between any two.
 

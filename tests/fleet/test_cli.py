@@ -13,6 +13,7 @@ from fleet import __version__
 from fleet.cli.main import COMMANDS, EXTRAS, run
 from hardware.vehicle import VEHICLES
 from planners.registry import PLANNERS as REGISTERED
+from sim import reactive
 from sim.maps import BUILTIN_MAPS
 from sim.scenario import scenario_names
 from sim.scenario_checks import MECHANISMS, PLANNERS, WORLDS
@@ -90,7 +91,7 @@ def test_list_names_everything(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_the_planners_that_scenarios_may_name_are_those_that_exist() -> None:
-    assert set(PLANNERS) == set(REGISTERED)
+    assert set(PLANNERS) == {*REGISTERED, reactive.NAME}
 
 
 @pytest.mark.parametrize(
@@ -110,6 +111,12 @@ def test_the_planners_that_scenarios_may_name_are_those_that_exist() -> None:
         (("map", "nope.xml"), "nope.xml: No such file"),
         (("list", "cars"), "'cars' is not one of"),
         (("report",), "Missing argument 'RUNS...'"),
+        (("bench", "spead"), "No such command 'spead'"),
+        (("bench", "speed", "--only", "moon"), "no case contains 'moon'"),
+        (("bench", "planning", "--section", "moon"), "'moon' is not"),
+        (("bench", "planning", "--planner", "moon"), "unknown name 'moon'; known: first_come"),
+        (("bench", "planning", "--vph", "300;600"), "'300;600' is not a list of whole numbers"),
+        (("bench", "planning", "--data", ".", "--vph", "1", "--sumo", "."), "holds no sumo and netconvert"),
     ],
 )
 def test_known_errors_are_one_line(capsys: pytest.CaptureFixture[str], args: tuple[str, ...], message: str) -> None:

@@ -128,7 +128,7 @@ def test_places_are_the_centres_of_outlines_by_the_announced_plans_now() -> None
     for now_ms in (1000, 2000):
         s, _, _ = B.arrays().at(now_ms * 1e-3)
         x, y, yaw = junction().roads.get("E_straight").pose(s)
-        places = dict(ear.hearing.places(now_ms))
+        places = dict(ear.hearing.places(now_ms, now_ms))
         for name, ahead in (("b", CENTRE_M), ("c", 3.0)):
             assert places[name] == pytest.approx((x + ahead * math.cos(yaw), y + ahead * math.sin(yaw)), abs=2e-3)
 
@@ -138,7 +138,7 @@ def test_one_that_announces_garbage_is_heard_but_has_no_place_and_no_plan(raw: b
     ear = Ear()
     ear.take(datagram("b", intent("b", raw, stamp_ms=1000)), 1000)
     assert ear.names(1000) == {"b"}
-    assert ear.hearing.places(1000) == [] and ear.hearing.beyond(1000) == []
+    assert ear.hearing.places(1000, 1000) == [] and ear.hearing.beyond(1000) == []
     assert ear.hearing.commitment("b", 1000) is None
 
 

@@ -370,3 +370,13 @@ def test_five_hundred_requests_are_bounded_work() -> None:
     piled = [standing(k, 30.0 + 0.5 * (k % 160), "we" if k % 2 else "sn") for k in range(500)]
     answer = FirstCome(zone_map, tables).plan(piled, [], now_ms=0)
     assert len(answer.plans) + len(answer.refused) == 500
+
+
+def test_a_vehicle_that_stands_closer_to_its_leader_than_both_error_budgets_does_not_drive_off_into_it() -> None:
+    zone_map, tables = cross()
+    planner = FirstCome(zone_map, tables)
+    ahead = Commitment(body("l"), TimedPath("l", "we", 0, 105_000, 0, ((1000, 0),)))
+    for gap_m in (0.1, 0.4, 0.9, 1.1):
+        s_m = 105.0 - FOOTPRINT.length_m - gap_m
+        plan = planner.approach(body("f"), "we", (s_m, 0.0, 0.0), now_ms=0, stop_s_m=LINE_M, leader=ahead)
+        assert plan.arrays().s_m[-1] == pytest.approx(s_m, abs=0.01)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 from pathlib import Path as FilePath
 
 import numpy as np
@@ -18,6 +19,7 @@ from sim.maps.draw import draw_map
 
 CAR = (Footprint(5.0, 1.8, 1.05), ErrorBudget(0.25, 0.5))
 NAMES = ("four_way", "four_way_3lane", "t_junction", "merge", "roundabout")
+SEVERAL = ("corridor3", "grid3x3")
 
 
 def zones_of(name: str, **params: float) -> tuple[ZoneMap, ConflictTables]:
@@ -31,7 +33,7 @@ def four_way() -> tuple[ZoneMap, ConflictTables]:
 
 
 def test_the_registry_is_complete() -> None:
-    assert tuple(BUILTIN_MAPS) == NAMES
+    assert tuple(BUILTIN_MAPS) == NAMES + SEVERAL
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -71,6 +73,48 @@ def test_four_way_is_the_junction_of_the_common_workload() -> None:
         assert (path.x_m[-1], path.y_m[-1]) == pytest.approx(exits[path.destination], abs=0.126)
     assert {p.destination for p in paths.values() if p.origin == "W"} == {"N", "E", "S"}
     assert paths["W_left"].destination == "N" and paths["N_left"].destination == "E"
+
+
+def test_a_corridor_is_three_junctions_one_after_the_other() -> None:
+    found, _ = zones_of("corridor3", arm_m=60.0, spacing_m=80.0)
+    assert list(found.zones) == ["zone0", "zone1", "zone2"]
+    order = {path_id: [p.zone_id for p in passages] for path_id, passages in found.passages.items()}
+    assert order["W_straight"] == ["zone0", "zone1", "zone2"] and order["E_straight"] == ["zone2", "zone1", "zone0"]
+    assert order["W_left_2"] == ["zone0", "zone1"] and order["N2_straight"] == ["zone1"]
+    assert order["N1_left_1"] == ["zone0", "zone1", "zone2"] and order["S3_left_1"] == ["zone2", "zone1", "zone0"]
+    assert found.paths["W_left_2"].destination == "N2" and found.paths["S3_left_1"].destination == "W"
+    for passages in found.passages.values():
+        for one, following in pairwise(passages):
+            assert following.line_s_m - one.exit_s_m > 40.0
+
+
+@pytest.mark.parametrize("name", SEVERAL)
+def test_ways_through_several_junctions_are_named_after_what_they_do(name: str) -> None:
+    source = build(name)
+    ends: dict[str, set[tuple[float, float]]] = {}
+    for path in source.paths:
+        assert path.path_id.startswith(f"{path.origin}_{path.movement}")
+        assert np.abs(path.kappa_1pm).max() < 1.0 / 6.5
+        ends.setdefault(f"into {path.origin}", set()).add((round(path.x_m[0], 2), round(path.y_m[0], 2)))
+        ends.setdefault(f"out of {path.destination}", set()).add((round(path.x_m[-1]), round(path.y_m[-1])))
+    # Whatever the way, an approach has one place to come in and an exit one to go out, a lane apart.
+    assert all(len(places) == 1 for places in ends.values())
+    for arm in source.origins:
+        (x_in, y_in), (x_out, y_out) = *ends[f"into {arm}"], *ends[f"out of {arm}"]
+        assert math.hypot(x_in - x_out, y_in - y_out) == pytest.approx(3.5, abs=0.6)
+
+
+def test_a_grid_is_nine_junctions_and_turns_are_counted_from_the_approach() -> None:
+    source = build("grid3x3")
+    assert len(source.paths) == 84 and len(source.origins) == 12
+    way = {path.path_id: path.destination for path in source.paths}
+    assert (way["W1_straight"], way["W1_left_2"], way["W1_right_3"]) == ("E1", "N2", "S3")
+    assert (way["E3_left_1"], way["N2_left_1"], way["S1_right_3"]) == ("S3", "E3", "E3")
+
+
+def test_a_grid_without_links_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"spacing_m is 50; junctions with a link between need 64\.4"):
+        build("grid3x3", spacing_m=50.0)
 
 
 def test_three_lanes_turn_from_the_outer_ones() -> None:

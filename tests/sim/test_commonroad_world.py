@@ -137,16 +137,16 @@ def test_a_junction_recorded_in_full_swing_empties_in_physics(tmp_path: Path) ->
     assert run.metric("mean_delay_s") < 12.0
 
 
-def test_nobody_stands_for_long_on_a_motorway(tmp_path: Path) -> None:
-    """The recording begins with gaps below a second, within braking distance of the first zone."""
+def test_a_motorway_recorded_within_braking_distance_of_its_zones_comes_apart(tmp_path: Path) -> None:
+    """Gaps below a second at 22 to 35 m/s, and lines nearer than anybody can stop: some have to stand for a while."""
     run = driven(tmp_path, "highway", version="2018b")
     assert run.metric("vehicles") == 12
-    assert run.metric("mean_delay_s") < 5.0
+    assert run.metric("mean_delay_s") < 10.0
     truth = run.truth
     for index in range(12):
         own = truth.vehicle == index
         standing = np.flatnonzero(truth.state[own, 3] < 0.1)
-        assert len(standing) == 0 or float(np.ptp(truth.t_s[own][standing])) < 3.0
+        assert len(standing) == 0 or float(np.ptp(truth.t_s[own][standing])) < 20.0
 
 
 def test_vehicles_that_appear_later_wait_for_room(tmp_path: Path) -> None:

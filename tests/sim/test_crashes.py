@@ -52,6 +52,18 @@ def test_a_node_that_dies_and_comes_back_endangers_nobody_and_finishes(tmp_path:
             assert seed not in data and seed.hex().encode() not in data, path.name
 
 
+@pytest.mark.parametrize(("vehicle", "down_s"), [("v002", 2.0), ("v003", 6.0)])
+def test_who_follows_a_vehicle_that_dies_inside_the_zone_does_not_run_into_it(
+    tmp_path: Path, vehicle: str, down_s: float
+) -> None:
+    """Those behind are past their points of no return: they stop off their plans, which then account for nobody."""
+    base = load_scenario("four_way")
+    fault = Crash(vehicle=vehicle, crash_s=22.0, restart_s=22.0 + down_s)
+    scenario = msgspec.structs.replace(base, world="kinematic", faults=(fault,), duration_s_max=240.0)
+    summary = run(scenario, tmp_path / "run", RunOptions(tmp_path / "run", progress=False, mcap=False))
+    assert summary.status == 0, "everybody finished, no contact"
+
+
 def test_without_its_log_a_node_stays_quiet_for_the_longest_lease(tmp_path: Path) -> None:
     scenario = crashed(Crash(vehicle="v001", crash_s=8.0, restart_s=9.0, log_lost=True))
     scenario = msgspec.structs.replace(scenario, duration_s_max=40.0)

@@ -16,7 +16,7 @@ from fleet.errors import ConfigError
 from planners.free_space import Disc
 from sim.free_space_file import STEP_M, load_instance
 from sim.free_space_result import judge, solve_instance
-from sim.plan_bench_free import as_markdown, free_space_table
+from sim.plan_bench_free import as_markdown, rows_of, solve_folder
 
 TWO = """
 agents:
@@ -116,7 +116,7 @@ def test_published_instances_are_solved(shared_data: Path, tmp_path: Path, name:
 @pytest.mark.soak
 @pytest.mark.parametrize("clockwise", [False, True])
 def test_all_published_instances(shared_data: Path, clockwise: bool) -> None:
-    rows = free_space_table(shared_data / "clmapf", clockwise=clockwise)
+    rows = rows_of(solve_folder(shared_data / "clmapf", clockwise=clockwise))
     assert sum(row.instances for row in rows) == 90
     assert sum(row.solved for row in rows) == 90
     assert max(row.cpu_s_max for row in rows) < 20.0
@@ -174,17 +174,20 @@ def test_a_bad_file_is_one_clear_line(tmp_path: Path, capsys: pytest.CaptureFixt
 
 
 def test_bench_makes_a_row_per_size(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    for number, obstacle in enumerate(("[6, 10.5]", "[12.5, 10.5]", "[6, 8.3]")):
+    folder, out = tmp_path / "clmapf", tmp_path / "out"
+    folder.mkdir()
+    for number, obstacle in ((0, "[6, 10.5]"), (2, "[12.5, 10.5]"), (3, "[6, 8.3]")):
         text = TWO.replace("[12.5, 10.5]", obstacle)
-        (tmp_path / f"map_30by30_obst1_agents2_ex{number}.yaml").write_text(text, encoding="utf-8")
-    (row,) = free_space_table(tmp_path)
+        (folder / f"map_30by30_obst1_agents2_ex{number}.yaml").write_text(text, encoding="utf-8")
+    (row,) = rows_of(solve_folder(folder))
     assert (row.map, row.obstacles, row.vehicles, row.instances) == ("30by30", 1, 2, 3)
     assert (row.solved, row.tolerated, row.misplaced) == (2, 1, 1)
     assert 0.0 < row.cpu_s_median <= row.cpu_s_max
     assert "| 30by30 | 1 | 2 | 2 of 3 | 1 | 1 |" in as_markdown([row])
-    assert run(["bench", "plan", "--instances", str(tmp_path), "--only", "*_ex[12]*"]) == 0
-    assert "| 30by30 | 1 | 2 | 2 of 2 | 1 | 0 |" in capsys.readouterr().out
-    assert run(["bench", "plan"]) == 2
-    assert "plan needs --instances DIR" in capsys.readouterr().err
+    assert run(["bench", "planning", "--section", "free-space", "--data", str(tmp_path), "--out", str(out)]) == 0
+    everything, first = capsys.readouterr().out.split("Instances 0 to 2")
+    assert "| 30by30 | 1 | 2 | 2 of 3 | 1 | 1 |" in everything
+    assert "| 30by30 | 1 | 2 | 1 of 2 | 0 | 1 |" in first
+    assert "1 of 2" in (out / "planning.md").read_text(encoding="utf-8")
     with pytest.raises(ConfigError, match="no published instance"):
-        free_space_table(tmp_path / "empty")
+        solve_folder(tmp_path)

@@ -105,7 +105,7 @@ expectations: {contacts: 0, mean_delay_s_max: 5.5}
         (GOOD.replace("name: s\n", ""), "Object missing required field `name`"),
         ("name: s\nmap: [\n", "not valid YAML"),
         (GOOD + "world: bulet\n", "world: unknown name 'bulet'; known: bullet, kinematic; did you mean bullet?"),
-        (GOOD + "planner: psychic\n", "planner: unknown name 'psychic'; known: first_come, all_way_stop"),
+        (GOOD + "planner: psychic\n", "planner: unknown name 'psychic'; known: first_come, tile_reservation"),
         (GOOD.replace("four_way", "four_wa"), "map.builtin: unknown name 'four_wa'; known: four_way, "),
         (
             GOOD.replace("four_way}", "four_way, ring_m: 20}"),
@@ -174,7 +174,7 @@ def test_stars_and_both_windings_are_told_apart(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("four_wy", "no scenario named 'four_wy'; known: four_way, "),
+        ("four_wy", "no scenario named 'four_wy'; known: corridor3, "),
         ("four_wy", "did you mean four_way?"),
         ("nope.yaml", "nope.yaml: No such file"),
         ("nope.xml", "nope.xml: No such file"),
