@@ -35,10 +35,12 @@ def written(folder: Path, world: World, version: str = "2020a") -> Path:
     return file
 
 
-def driven(folder: Path, name: str, *, version: str = "2020a", world: str = "kinematic") -> Outcome:
+def driven(
+    folder: Path, name: str, *, version: str = "2020a", world: str = "kinematic", slowest_s: float = SLOWEST_S
+) -> Outcome:
     run = drive(written(folder, SCENES[name](), version), folder / "out", world=world, duration_s=180.0)
     run.safe()
-    assert run.metric("delay_s_max") < SLOWEST_S
+    assert run.metric("delay_s_max") < slowest_s
     return run
 
 
@@ -160,7 +162,7 @@ def test_vehicles_that_appear_later_wait_for_room(tmp_path: Path) -> None:
 
 
 def test_a_jam_inside_a_junction_comes_apart(tmp_path: Path) -> None:
-    run = driven(tmp_path, "jam")
+    run = driven(tmp_path, "jam", slowest_s=120.0)
     assert run.metric("vehicles") == 8
 
 
