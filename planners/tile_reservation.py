@@ -5,7 +5,8 @@ body with a static buffer touches; nobody else may have a tile within the time b
 made in the order in which vehicles announced themselves, and never given back for somebody else's sake.
 Here the grid is a relation between places: two places on two paths exclude each other if their bodies
 touch a common tile. That is what the server's table of tiles comes down to, and lets every planner of this
-project work on it. What differs from the paper favours the server: it looks for the earliest reservation
+project work on it; the exact relation, with the error budgets that the verifier asks for, is always part of it.
+What differs from the paper favours the server: it looks for the earliest reservation
 itself where a driver agent would be refused, brake and ask again; and the plans that it grants are found
 by the same search as those of ``first_come``, with the same time buffers.
 
@@ -110,12 +111,12 @@ class TileConflicts:
         return self._tiles[key]
 
     def _swept(self, passage: Passage, outline: Outline) -> tuple[int, Cells, tuple[int, int]]:
-        body, budget = outline
-        path, tile_m = self._zone_map.paths[passage.path_id], self._tile_m(outline)
+        body, tile_m = outline[0], self._tile_m(outline)
+        path = self._zone_map.paths[passage.path_id]
         first = max(0, math.floor((passage.line_s_m - body.front_m) / path.step_m))
         last = min(len(path.x_m) - 1, math.ceil((passage.exit_s_m + body.rear_m) / path.step_m))
         buffer = STATIC_BUFFER_M * tile_m / TILE_M
-        points = _outline_points(body, max(budget.longitudinal_m, buffer), max(budget.lateral_m, buffer), tile_m)
+        points = _outline_points(body, buffer, tile_m)
         cos, sin = np.cos(path.yaw_rad[first : last + 1]), np.sin(path.yaw_rad[first : last + 1])
         x = path.x_m[first : last + 1, None] + cos[:, None] * points[:, 0] - sin[:, None] * points[:, 1]
         y = path.y_m[first : last + 1, None] + sin[:, None] * points[:, 0] + cos[:, None] * points[:, 1]
@@ -159,13 +160,10 @@ class TileReservation:
         return self._server.approach(body, path_id, state, now_ms=now_ms, stop_s_m=stop_s_m, leader=leader)
 
 
-def _outline_points(body: Footprint, along_m: float, aside_m: float, tile_m: float) -> Floats:
+def _outline_points(body: Footprint, buffer_m: float, tile_m: float) -> Floats:
     """Points of the buffered rectangle, close enough that no tile between them is missed; float64 [point, 2]."""
-    pitch = tile_m / _POINTS_PER_TILE
-    ends = (
-        (-body.rear_m - along_m, body.front_m + along_m),
-        (-0.5 * body.width_m - aside_m, 0.5 * body.width_m + aside_m),
-    )
+    pitch, side_m = tile_m / _POINTS_PER_TILE, 0.5 * body.width_m + buffer_m
+    ends = (-body.rear_m - buffer_m, body.front_m + buffer_m), (-side_m, side_m)
     x, y = (np.linspace(low, high, max(2, math.ceil((high - low) / pitch) + 1)) for low, high in ends)
     grid = np.meshgrid(x, y, indexing="ij")
     return np.column_stack([axis.ravel() for axis in grid])

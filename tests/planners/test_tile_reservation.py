@@ -30,7 +30,7 @@ def holds(tables: Conflicts, one: str, s_i: float, other: str, s_j: float) -> bo
 def tiles_under(path: Path, s_m: float) -> set[tuple[int, int]]:
     """Tiles that the buffered body overlaps by more than a sliver, by shapely."""
     x, y, yaw = pose_at(path, s_m)
-    along, aside = max(BUDGET.longitudinal_m, STATIC_BUFFER_M), max(BUDGET.lateral_m, STATIC_BUFFER_M)
+    along = aside = STATIC_BUFFER_M
     box = shapely.box(-FOOTPRINT.rear_m - along, -0.9 - aside, FOOTPRINT.front_m + along, 0.9 + aside)
     c, s = math.cos(yaw), math.sin(yaw)
     hull = shapely.transform(box, lambda p: p @ np.array([[c, s], [-s, c]]) + (x, y))
