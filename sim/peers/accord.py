@@ -13,8 +13,8 @@ from collections.abc import Mapping, Sequence
 from fleet.protocol import keys
 from fleet.protocol.codec import Codec
 from fleet.protocol.core import Core
-from fleet.protocol.ports import Ports
-from fleet.protocol.records import Adopt, Drop, Identity, LiveTube, Local, PlannedBatch
+from fleet.protocol.ports import Ports, Signer
+from fleet.protocol.records import Adopt, Drop, Identity, LiveTube, Local, Note, PlannedBatch, Tuning
 from fleet.protocol.table import Phase
 from fleet.protocol.wire import KIND_OF, Body, Entry, Intent, Proposal, VehicleBody, Vote, decode, encode_body, seal
 from sim.peers.channel import CROSS_MS, GAP_MS, Packet, Use
@@ -81,15 +81,19 @@ class PlacePlanner:
 
 
 class AccordNode:
-    """One vehicle with the core as it is."""
+    """One vehicle with the core as it is; with ``listen_ms`` it signs nothing for so long."""
 
-    def __init__(self, name: str, members: Sequence[str], seed: int, codec: Codec) -> None:
+    def __init__(
+        self, name: str, members: Sequence[str], seed: int, codec: Codec, *,
+        listen_ms: int = Tuning().listen_ms, signer: Signer | None = None,
+    ) -> None:  # fmt: skip
         self.name, self.honest = name, True
         self.use: Use | None = None
         self._others = [one for one in sorted(members) if one != name]
         draw = random.Random(f"{seed}/{name}").randrange
-        ports = Ports(PlaceJudge(), PlacePlanner(), StubKeys(name), codec, draw)
-        self.core = Core(Identity(name, BODY, CHARTER, MAP), ports)
+        ports = Ports(PlaceJudge(), PlacePlanner(), signer or StubKeys(name), codec, draw)
+        self.core = Core(Identity(name, BODY, CHARTER, MAP), ports, Tuning(listen_ms=listen_ms))
+        self.notes: list[tuple[int, Note]] = []
         self._held: Adopt | None = None
         self._wants, self._engaged, self._arrived_ms = False, False, 0
 
@@ -126,6 +130,7 @@ class AccordNode:
         found: list[Packet] = []
         while ready := self.core.ready():
             found += [Packet(raw) for raw in ready.to_send]
+            self.notes += [(now_ms, note) for note in ready.notes]
             for effect in ready.to_apply:
                 if isinstance(effect, Adopt):
                     self._held = effect
