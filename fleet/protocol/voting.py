@@ -101,7 +101,8 @@ class Voting:
             return
         looked = ballot.deaths
         objections = at.objections(ballot, local, now_ms)
-        if ballot.deaths != looked and self._yields_to(ballot, local, now_ms):
+        waits = objections.reasons and not objections.final and ballot.deaths != looked
+        if waits and self._yields_to(ballot, local, now_ms):
             objections = at.objections(ballot, local, now_ms)
         if not objections.reasons:
             self.accept(ballot, now_ms)
