@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 import time
 import tracemalloc
@@ -136,10 +137,8 @@ def took_ns(raw: bytes, times: int) -> int:
     spent = []
     for _ in range(times):
         began = time.thread_time_ns()
-        try:
+        with contextlib.suppress(RemoteProtocolError):
             decode(raw)
-        except RemoteProtocolError:
-            pass
         spent.append(time.thread_time_ns() - began)
     return min(spent)
 
