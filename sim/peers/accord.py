@@ -1,7 +1,8 @@
 """Accord's own core on the channel of the comparison, with the geometry of one shared place, and a lying member.
 
 Each vehicle sees the bodies of the others (rules P8 and P10): one that it does not hear keeps it from
-agreeing, as the real node's perception does. The baselines know their members from the start instead.
+agreeing, as the real node's perception does; one that is quarantined is seen to stand (liars here have no
+turn to use) and keeps nobody. The baselines know their members from the start instead.
 """
 
 from __future__ import annotations
@@ -117,13 +118,13 @@ class AccordNode:
         start_ms = 0 if self._held is None else int(self._held.plan)
         cleared = self._held is not None and now_ms >= start_ms + CROSS_MS
         gone = self.use is not None and self._held is None
-        heard = self.core.heard(now_ms)
+        accounted = {*self.core.heard(now_ms), *self.core.quarantined}
         return Local(
             now_ms=now_ms, phase=Phase.CLEARED if gone else Phase.WAITING, path_id="", arrived_ms=self._arrived_ms,
             eta_ms=now_ms, plan=b"" if self._held is None else self._held.plan,
             wants_commit=self._wants and self.use is None,
             pnr_passed=self._held is not None and now_ms >= start_ms - NO_RETURN_MS, cleared=cleared,
-            blocking=tuple(f"unheard:{other}" for other in self._others if other not in heard),
+            blocking=tuple(f"unheard:{other}" for other in self._others if other not in accounted),
         )  # fmt: skip
 
     def _drain(self, now_ms: int) -> list[Packet]:
