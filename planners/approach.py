@@ -40,7 +40,7 @@ def approach_plan(
     start = _start(body, state, now_ms)
     grid = sequential.grid(now_ms)
     obstacles = [] if leader is None else [Obstacle(leader.plan.vehicle, leader.body, leader.plan)]
-    blocking = Blocking(body, path_id, obstacles, grid, sequential.tables)
+    blocking = Blocking(body, path_id, obstacles, grid, sequential.tables, sequential.spacing)
     stop = stop_s_m - body.footprint.front_m
     short = min(AIM_SHORT_M * size_scale(body), max(0.0, 0.5 * (stop - start.s_m)))
     nothing = TimedPath(body.vehicle, path_id, now_ms, 0, 0, ())

@@ -16,6 +16,7 @@ from planners.blocking import Obstacle
 from planners.interface import Body, Commitment, Conflicts, JointPlan, Refusal, Request
 from planners.profile import start_at
 from planners.sequential import Sequential
+from planners.spacing import COMFORTABLE, Spacing
 from planners.tasks import Task
 from planners.timed_path import TimedPath
 from planners.zone_map import ZoneMap
@@ -26,8 +27,8 @@ class FirstCome:
 
     name = "first_come"
 
-    def __init__(self, zone_map: ZoneMap, conflicts: Conflicts) -> None:
-        self._sequential = Sequential(zone_map, conflicts)
+    def __init__(self, zone_map: ZoneMap, conflicts: Conflicts, spacing: Spacing = COMFORTABLE) -> None:
+        self._sequential = Sequential(zone_map, conflicts, spacing)
 
     def plan(self, requests: Sequence[Request], commitments: Sequence[Commitment], *, now_ms: int) -> JointPlan:
         """Plan ``requests`` one by one; see :class:`planners.interface.JointPlanner`.

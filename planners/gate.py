@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from fleet.errors import PlanError
 from planners.first_come import FirstCome
 from planners.interface import Body, Commitment, Conflicts, JointPlan, Refusal, Request
+from planners.spacing import COMFORTABLE, Spacing
 from planners.timed_path import TimedPath
 from planners.zone_map import ZoneMap
 
@@ -73,9 +74,9 @@ class Gated:
 
     patience_ms = PATIENCE_MS
 
-    def __init__(self, zone_map: ZoneMap, conflicts: Conflicts) -> None:
+    def __init__(self, zone_map: ZoneMap, conflicts: Conflicts, spacing: Spacing = COMFORTABLE) -> None:
         self._zone_map, self._conflicts = zone_map, conflicts
-        self._first_come = FirstCome(zone_map, conflicts)
+        self._first_come = FirstCome(zone_map, conflicts, spacing)
 
     def approach(
         self,

@@ -24,6 +24,7 @@ import numpy.typing as npt
 
 from planners.first_come import FirstCome
 from planners.interface import Body, Commitment, Conflicts, JointPlan, Request
+from planners.spacing import COMFORTABLE, Spacing
 from planners.timed_path import TimedPath
 from planners.zone_map import Conflict, ErrorBudget, Floats, Footprint, Passage, ZoneMap
 
@@ -139,8 +140,8 @@ class TileReservation:
 
     name = "tile_reservation"
 
-    def __init__(self, zone_map: ZoneMap, conflicts: Conflicts) -> None:
-        self._server = FirstCome(zone_map, TileConflicts(zone_map, conflicts))
+    def __init__(self, zone_map: ZoneMap, conflicts: Conflicts, spacing: Spacing = COMFORTABLE) -> None:
+        self._server = FirstCome(zone_map, TileConflicts(zone_map, conflicts), spacing)
 
     def plan(self, requests: Sequence[Request], commitments: Sequence[Commitment], *, now_ms: int) -> JointPlan:
         """Reserve for ``requests`` one by one; see :class:`planners.interface.JointPlanner`."""
