@@ -11,7 +11,7 @@ import math
 from collections.abc import Sequence, Set
 
 from fleet.errors import PlanError
-from planners.approach import approach_plan
+from planners.approach import Ahead, approach_plan
 from planners.blocking import Obstacle
 from planners.interface import Body, Commitment, Conflicts, JointPlan, Refusal, Request
 from planners.profile import start_at
@@ -26,6 +26,7 @@ class FirstCome:
     """The joint planner ``first_come``. Not for use by two threads at once: it owns scratch arrays."""
 
     name = "first_come"
+    open_orders = False
 
     def __init__(self, zone_map: ZoneMap, conflicts: Conflicts, spacing: Spacing = COMFORTABLE) -> None:
         self._sequential = Sequential(zone_map, conflicts, spacing)
@@ -71,9 +72,10 @@ class FirstCome:
         now_ms: int,
         stop_s_m: float,
         leader: Commitment | None,
+        guide: TimedPath | None = None,
     ) -> TimedPath:
         """See :class:`planners.interface.JointPlanner`."""
-        return approach_plan(self._sequential, body, path_id, state, now_ms, (stop_s_m, leader))
+        return approach_plan(self._sequential, body, path_id, state, now_ms, Ahead(stop_s_m, leader, guide))
 
     def answer(self, request: Request, task: Task, unplanned: Set[str]) -> TimedPath | Refusal:
         """Plan one vehicle; ``unplanned`` are those of the call that have no plan yet or were refused."""

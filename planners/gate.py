@@ -73,6 +73,7 @@ class Gated:
     """What planners with a gate share; a subclass has ``name`` and ``plan``."""
 
     patience_ms = PATIENCE_MS
+    open_orders = False
 
     def __init__(self, zone_map: ZoneMap, conflicts: Conflicts, spacing: Spacing = COMFORTABLE) -> None:
         self._zone_map, self._conflicts = zone_map, conflicts
@@ -87,9 +88,12 @@ class Gated:
         now_ms: int,
         stop_s_m: float,
         leader: Commitment | None,
+        guide: TimedPath | None = None,
     ) -> TimedPath:
         """See :class:`planners.interface.JointPlanner`."""
-        return self._first_come.approach(body, path_id, state, now_ms=now_ms, stop_s_m=stop_s_m, leader=leader)
+        return self._first_come.approach(
+            body, path_id, state, now_ms=now_ms, stop_s_m=stop_s_m, leader=leader, guide=guide
+        )
 
     def comers(self, requests: Sequence[Request], others: Sequence[Commitment], now_ms: int) -> dict[str, Comer]:
         """Everybody before or in the zone that is asked for, by name."""

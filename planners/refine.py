@@ -278,6 +278,7 @@ class RefinedPlanner:
     def __init__(self, inner: JointPlanner, refiner: Refiner) -> None:
         self._inner, self._refiner = inner, refiner
         self.name = f"{inner.name}+refine"
+        self.open_orders = inner.open_orders
 
     def plan(self, requests: Sequence[Request], commitments: Sequence[Commitment], *, now_ms: int) -> JointPlan:
         """See :class:`planners.interface.JointPlanner`."""
@@ -294,9 +295,12 @@ class RefinedPlanner:
         now_ms: int,
         stop_s_m: float,
         leader: Commitment | None,
+        guide: TimedPath | None = None,
     ) -> TimedPath:
         """See :class:`planners.interface.JointPlanner`."""
-        return self._inner.approach(body, path_id, state, now_ms=now_ms, stop_s_m=stop_s_m, leader=leader)
+        return self._inner.approach(
+            body, path_id, state, now_ms=now_ms, stop_s_m=stop_s_m, leader=leader, guide=guide
+        )
 
 
 def _knots_ms(changes_s: Floats, from_ms: int, until_s: float, count: int) -> Floats:

@@ -139,6 +139,7 @@ class TileReservation:
     """The joint planner ``tile_reservation``: first come, first served, on tiles."""
 
     name = "tile_reservation"
+    open_orders = False
 
     def __init__(self, zone_map: ZoneMap, conflicts: Conflicts, spacing: Spacing = COMFORTABLE) -> None:
         self._server = FirstCome(zone_map, TileConflicts(zone_map, conflicts), spacing)
@@ -156,9 +157,12 @@ class TileReservation:
         now_ms: int,
         stop_s_m: float,
         leader: Commitment | None,
+        guide: TimedPath | None = None,
     ) -> TimedPath:
         """See :class:`planners.interface.JointPlanner`."""
-        return self._server.approach(body, path_id, state, now_ms=now_ms, stop_s_m=stop_s_m, leader=leader)
+        return self._server.approach(
+            body, path_id, state, now_ms=now_ms, stop_s_m=stop_s_m, leader=leader, guide=guide
+        )
 
 
 def _outline_points(body: Footprint, buffer_m: float, tile_m: float) -> Floats:

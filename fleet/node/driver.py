@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from fleet.node.accounting import Accounting
 from fleet.node.bodies import planner_body, scale_of
+from fleet.node.foresight import Foresight
 from fleet.node.hearing import Hearing
 from fleet.node.kernel import Kernel, Rest, usable
 from fleet.node.own_plan import OwnPlan
@@ -88,6 +89,8 @@ class Node:
         self.sight = BySight(parts.core, parts.around, parts.judge, planner, parts.book, self.body, self.scale)
         parts.judge.beyond = self._hearing.beyond
         parts.zone_planner.beyond = self._hearing.beyond
+        parts.zone_planner.waiting = parts.core.waiting
+        self.foresight = Foresight(parts.name, parts.core, parts.zone_planner, parts.book, self.scale)
 
     @property
     def plan(self) -> TimedPath | None:
@@ -264,6 +267,7 @@ class Node:
         self.sight.enter()
         parts.judge.enter(passage.zone_id)
         parts.zone_planner.enter(passage.zone_id)
+        self.foresight.enter()
         parts.core.engage(passage.zone_id, parts.session, now_ms)
         if parts.core.commitment is not None:
             self._resume(now_ms, parts.core.commitment, passage)
@@ -298,9 +302,21 @@ class Node:
         if self.kernel.plan is None:
             self._own_plan(now_ms, from_reference=False)
         elif now_ms >= self._parts.core.frozen_until_ms(now_ms):
-            stale, strayed = self._own.is_stale(now_ms, self._line_s_m())
-            if stale:
+            self._look_ahead(now_ms)
+            line = self._line_s_m()
+            stale, strayed = self._own.is_stale(now_ms, line)
+            if stale or (self._own.may_change(now_ms) and self.foresight.has_moved(now_ms, line)):
                 self._own_plan(now_ms, from_reference=not strayed)
+
+    def _look_ahead(self, now_ms: int) -> None:
+        """Renew what is expected of the joint plan while this vehicle waits for a part in it."""
+        engagement, arrays = self._engagement, self.kernel.arrays
+        if engagement is None or engagement.cleared or arrays is None:
+            return
+        watch = self._parts.watch
+        watch.enter("planning")
+        self.foresight.look(now_ms, arrays)
+        watch.leave()
 
     def _own_plan(self, now_ms: int, *, from_reference: bool) -> None:
         """Drive to the next line that the vehicle has no right to pass, and no farther."""
@@ -308,7 +324,10 @@ class Node:
         unheard = not self._hearing.heard(now_ms) and bool(self._parts.around.tracks)
         radio_dead = self._engagement is not None and unheard
         path_id = self.road.path.path_id
-        plan = self._own.make(now_ms, path_id, line, from_reference=from_reference, radio_dead=radio_dead)
+        guide = None if radio_dead else self.foresight.follow()
+        plan = self._own.make(
+            now_ms, path_id, line, from_reference=from_reference, radio_dead=radio_dead, guide=guide
+        )
         inside = self.front_s_m > line + 0.5 * self.scale
         self._drive(plan, committed=False, line_s_m=math.inf if inside else line)
 
@@ -401,13 +420,17 @@ class Node:
         )
 
     def _wants_commit(self, now_ms: int, engagement: _Engagement) -> bool:
-        """Followers wait for the vehicle ahead to have its plan: until then nothing can be agreed for them.
+        """Where the order is open, a vehicle wants its part when it is due.
+
+        Followers wait for the vehicle ahead to have its plan: until then nothing can be agreed for them.
 
         Nor does a vehicle that is not where its plan says: a plan that continues the old one would be broken at once.
         """
         if self._committed is not None or self.sight.active or engagement.cleared:
             return False
         if abs(self.kernel.status.longitudinal_error_m) > 0.7 * self.body.budget.longitudinal_m:
+            return False
+        if not self.foresight.due and self._hearing.heard(now_ms):
             return False
         leader = self.kernel.status.leader
         if leader is None or leader.peer is None or leader.crossing:
@@ -422,6 +445,7 @@ class Node:
             return
         self._committed = plan
         self._breached = False
+        self.foresight.settle()
         self._drive(plan, committed=True, line_s_m=engagement.passage.line_s_m)
 
     def _drop(self, now_ms: int, effect: Drop) -> None:
