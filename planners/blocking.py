@@ -66,10 +66,15 @@ class TableStore:
         """Conflict sets between a body on ``path_i`` and ``other``."""
         if other.outline < 0:
             other.outline = self.outline(other.body)
-        key = (path_i, outline_i, other.plan.path_id, other.outline)
+        found = self._known.get((path_i, outline_i, other.plan.path_id, other.outline))
+        return self.of(path_i, body_i, other.plan.path_id, other.body) if found is None else found
+
+    def of(self, path_i: str, body_i: Body, path_j: str, body_j: Body) -> list[Set]:
+        """Conflict sets between a body on ``path_i`` and one on ``path_j``."""
+        key = (path_i, self.outline(body_i), path_j, self.outline(body_j))
         found = self._known.get(key)
         if found is None:
-            found, path_j, body_j = [], other.plan.path_id, other.body
+            found = []
             tables = self._conflicts.between(
                 path_i, (body_i.footprint, body_i.budget), path_j, (body_j.footprint, body_j.budget)
             )

@@ -99,8 +99,8 @@ class JointPlanner(Protocol):
         ``state`` is (s_m of the rear axle, v_mps, a_mps2): the plan begins with that acceleration and
         changes it no faster than the jerk limit allows. ``stop_s_m`` = inf: drive to the end of the path.
         The plan keeps behind ``leader``, and before the line no farther ahead than ``guide``, where that can still
-        be: the plan that the vehicle expects to be agreed on in time. Where the vehicle cannot stop in time it brakes as hard as
-        its limits allow.
+        be: the plan that the vehicle expects to be agreed on in time. Where the vehicle cannot stop in time it
+        brakes as hard as its limits allow.
         """
         ...
 

@@ -10,6 +10,7 @@ from typing import Protocol
 from planners.all_way_stop import AllWayStop
 from planners.first_come import FirstCome
 from planners.interface import Conflicts, JointPlanner
+from planners.order import WelfareOrder
 from planners.right_before_left import RightBeforeLeft
 from planners.signals import SignalActuated, SignalFixed
 from planners.spacing import COMFORTABLE, Spacing
@@ -41,5 +42,7 @@ PLANNERS: dict[str, Maker] = {
     SignalActuated.name: SignalActuated,
     RightBeforeLeft.name: RightBeforeLeft,
     AllWayStop.name: AllWayStop,
+    WelfareOrder.name: WelfareOrder,
     f"{FirstCome.name}+refine": refined(FirstCome),
+    f"{WelfareOrder.name}+refine": refined(WelfareOrder),
 }
