@@ -10,10 +10,10 @@ standstill before anything it holds no right to, or off the map.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 from fleet.node.accounting import Accounting
 from fleet.node.bodies import planner_body, scale_of
+from fleet.node.engagement import Engagement
 from fleet.node.foresight import Foresight
 from fleet.node.hearing import Hearing
 from fleet.node.kernel import Kernel, Rest, usable
@@ -45,19 +45,6 @@ _CALM_PERIOD_S_MAX = 0.05
 _PERIOD_NS = 1_000_000
 
 
-@dataclass(slots=True)
-class _Engagement:
-    """The zone that the vehicle is dealing with."""
-
-    passage: Passage
-    clear_rear_s_m: float
-    standing_since_ms: int | None = None
-    arrived_ms: int = 0
-    aborting: str = ""
-    cleared: bool = False
-    """Said so to the others at least once."""
-
-
 class Node:
     """One vehicle's node."""
 
@@ -74,7 +61,7 @@ class Node:
         self.phase = Phase.APPROACH
         self.applied: Applied | None = None
         self.road = parts.road
-        self._engagement: _Engagement | None = None
+        self._engagement: Engagement | None = None
         self._committed: TimedPath | None = None
         self._plan_raw = b""
         self._hearing = Hearing(parts.name, parts.core, parts.codec, parts.book, parts.session)
@@ -211,7 +198,7 @@ class Node:
             self.kernel.status.v_mps < SLOW_MPS * self.scale or not self._hearing.heard(now_ms)
         )
 
-    def _look_again(self, now_ms: int, plan: TimedPath, engagement: _Engagement) -> None:
+    def _look_again(self, now_ms: int, plan: TimedPath, engagement: Engagement) -> None:
         """Before the point of no return, give a commitment back that the world has made unsafe."""
         parts = self._parts
         leaves = first_time_beyond(parts.book, plan, engagement.passage.exit_s_m + self.body.footprint.rear_m)
@@ -226,7 +213,7 @@ class Node:
                 engagement.aborting = f"occupied:{peer}"
                 return
 
-    def _account(self, now_ms: int, engagement: _Engagement) -> None:
+    def _account(self, now_ms: int, engagement: Engagement) -> None:
         """Tell the kernel who of those ahead is accounted for; give a plan back that somebody else is in the way of."""
         kernel = self.kernel
         # What is not where its plan says is clear of nobody by that plan.
@@ -263,7 +250,7 @@ class Node:
         clear = clear_rear_s_m(self.road.length_m, passage.exit_s_m, self.road.after(passage), self.body)
         if engagement is not None:
             parts.core.disengage(now_ms)
-        self._engagement = _Engagement(passage, clear, arrived_ms=now_ms)
+        self._engagement = Engagement(passage, clear, arrived_ms=now_ms)
         self.sight.enter()
         parts.judge.enter(passage.zone_id)
         parts.zone_planner.enter(passage.zone_id)
@@ -372,7 +359,7 @@ class Node:
                 self._parts.note(now_ms, kind, detail)
             core.advance(ready)
 
-    def _observe(self, now_ms: int, engagement: _Engagement) -> Phase:
+    def _observe(self, now_ms: int, engagement: Engagement) -> Phase:
         """The vehicle's physical phase at the zone."""
         passage, kernel = engagement.passage, self.kernel
         if engagement.cleared:
@@ -395,7 +382,7 @@ class Node:
             return Phase.OCCUPYING
         return Phase.WAITING if standing and at_line else Phase.APPROACH
 
-    def _local(self, now_ms: int, engagement: _Engagement, estimate_ok: bool) -> Local:
+    def _local(self, now_ms: int, engagement: Engagement, estimate_ok: bool) -> Local:
         status = self.kernel.status
         self._wanted = self._wants_commit(now_ms, engagement)
         room = max(0.0, engagement.passage.line_s_m - self.front_s_m)
@@ -419,7 +406,7 @@ class Node:
             estimate_ok=estimate_ok,
         )
 
-    def _wants_commit(self, now_ms: int, engagement: _Engagement) -> bool:
+    def _wants_commit(self, now_ms: int, engagement: Engagement) -> bool:
         """Where the order is open, a vehicle wants its part when it is due.
 
         Followers wait for the vehicle ahead to have its plan: until then nothing can be agreed for them.
@@ -454,7 +441,7 @@ class Node:
             self._committed = None
             self._own_plan(now_ms, from_reference=True)
 
-    def _abort(self, now_ms: int, engagement: _Engagement) -> None:
+    def _abort(self, now_ms: int, engagement: Engagement) -> None:
         """Give a commitment back while the vehicle can still stop before the line."""
         reason, engagement.aborting = engagement.aborting, ""
         if self._committed is None or self.kernel.status.past_no_return:
@@ -466,7 +453,7 @@ class Node:
 
     # --- crossing by sight
 
-    def _start_by_sight(self, now_ms: int, engagement: _Engagement, *, inside: bool) -> bool:
+    def _start_by_sight(self, now_ms: int, engagement: Engagement, *, inside: bool) -> bool:
         """Start to cross without agreement, if rule P9 allows it now."""
         parts, passage, since = self._parts, engagement.passage, engagement.standing_since_ms
         if since is None:
@@ -480,7 +467,7 @@ class Node:
         self._drive(plan, committed=False, line_s_m=following.line_s_m if following else math.inf)
         return True
 
-    def _stop_by_sight(self, now_ms: int, engagement: _Engagement) -> None:
+    def _stop_by_sight(self, now_ms: int, engagement: Engagement) -> None:
         self.sight.active = False
         engagement.standing_since_ms = None
         self._parts.note(now_ms, "fallback_yield", {"zone": engagement.passage.zone_id})

@@ -14,7 +14,7 @@ from fleet.node.planning import ZonePlanner
 from fleet.protocol.core import Core
 from planners.timed_path import SegmentArrays, TimedPath
 
-RENEW_MS = 1000
+RENEW_MS = 500
 """Between two looks ahead of one vehicle."""
 RESERVE_MS = 300
 """Beyond the time that a decision is given: for its turn to propose, and one attempt that fails."""

@@ -28,7 +28,7 @@ class GuardedPlanner:
     def __init__(self, planner: JointPlanner) -> None:
         self._planner = planner
         self.name = planner.name
-        self.open_orders = planner.open_orders
+        self.open_orders: bool = getattr(planner, "open_orders", False)
         self.patience_ms: int = getattr(planner, "patience_ms", PATIENCE_MS)
         self.failures = 0
 
