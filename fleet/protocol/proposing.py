@@ -40,7 +40,7 @@ class Proposing:
             self._turn.progress(now_ms)
             return
         intents = at.concerned(now_ms)
-        waiting = {v: i for v, i in intents.items() if not at.ledger.has_certificate(v, besides=i.held)}
+        waiting = {v: i for v, i in intents.items() if v == at.me or not at.ledger.has_certificate(v, besides=i.held)}
         fresh_ms = now_ms - limits.FRESH_MS - at.tuning.eps_ms
         if any(i.votes_known and now_ms - i.stamp_ms <= 2 * limits.INTENT_MS for i in intents.values()):
             self._turn.progress(now_ms)  # somebody knows of a proposal that may not have come here
