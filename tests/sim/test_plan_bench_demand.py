@@ -50,7 +50,9 @@ def test_a_run_gives_a_row_and_one_that_is_cut_off_is_marked() -> None:
 def test_a_run_is_the_same_in_a_process_of_its_own_and_flows_count_who_left_in_time() -> None:
     work = Workload((300,), (1, 2), until_s=12.0)
     alone, shared = (measure(replace(work, workers=n), ("first_come",), None, lambda line: None) for n in (1, 2))
-    assert [replace(one, flow_vph=0.0) for one in alone[0].runs] == [replace(one, flow_vph=0.0) for one in shared[0].runs]
+    assert [replace(one, flow_vph=0.0) for one in alone[0].runs] == [
+        replace(one, flow_vph=0.0) for one in shared[0].runs
+    ]
     assert _flow_vph([100.0, 151.0, 200.0, 450.0, 451.0], 450.0) == pytest.approx(3 * 3600.0 / 300.0)
 
 
