@@ -31,6 +31,8 @@ _NODES_LEAST = 100
 """What a search counts at least: setting it up costs that much."""
 _SAMPLES, _SAMPLES_MAX = 5_000, 400_000
 """Room for the samples of one path: enough for four times the way across the site, within 16 MB."""
+_BEGINNINGS = (0.25, 0.5, 0.75, 1.0)
+"""When a vehicle that finds no way at once begins instead, as shares of the time until all others have arrived."""
 _COPY_SHARE = 0.2
 """Copies of a route with a slack are this share of the vehicle's length apart."""
 _FIXED_STRAY_M = 0.03
@@ -110,24 +112,49 @@ class Fleet:
         return body
 
     def search(self, vehicle: int, others: Sequence[Route], efforts: Sequence[Effort] = EFFORTS) -> Route | Blocked:
-        """A path of ``vehicle`` that keeps clear of ``others``, by the first of ``efforts`` that finds one."""
+        """A path of ``vehicle`` that keeps clear of ``others``, by the first of ``efforts`` that finds one.
+
+        Where vehicles keep a slack in time, they wait long for each other; the search finds that only after
+        many nodes. So after the first effort it is tried from later beginnings, and the last is left out.
+        """
         answer: Route | Blocked = Blocked(_free_search.EXHAUSTED, np.zeros(len(others), dtype=np.int64))
-        for effort in efforts:
+        waits = self.problem.slack_s > 0.0 and len(efforts) > 1
+        for effort in efforts[:-1] if waits else efforts:
             answer = self._search(vehicle, others, effort)
             if isinstance(answer, Route) or answer.outcome == _free_search.GOAL_TAKEN:
                 break
+            later = self._later(vehicle, others, effort) if waits and effort is efforts[0] else None
+            if later is not None:
+                return later
         return answer
 
-    def _search(self, vehicle: int, others: Sequence[Route], effort: Effort) -> Route | Blocked:
+    def _later(self, vehicle: int, others: Sequence[Route], effort: Effort) -> Route | None:
+        """A path that begins when some, or all, of the others have arrived; None: it cannot wait, or finds none."""
+        present = [*others, *self.fixed]
+        last_s = max((route.arrival_s for route in present), default=0.0) + self.problem.slack_s
+        stands = Route(vehicle, np.empty((0, 3)), self._standing(vehicle, self.starts), 0.0)
+        met = self.contacts(stands, present)
+        met_s = self.step_s * float(met[met >= 0].min()) if (met >= 0).any() else math.inf
+        for share in _BEGINNINGS:
+            wait = math.ceil(share * last_s / self.step_s)
+            if (wait + 1) * self.step_s >= met_s:
+                return None
+            answer = self._search(vehicle, others, effort, wait) if wait else None
+            if isinstance(answer, Route):
+                return answer
+        return None
+
+    def _search(self, vehicle: int, others: Sequence[Route], effort: Effort, wait: int = 0) -> Route | Blocked:
+        """One search, from ``wait`` samples after the beginning on: until then the vehicle stands."""
         self.searches += 1
         owner, work = self.problem.vehicles[vehicle], self._work
         arc_m = effort.fineness * _ARC_RADII * owner.turn_radius_m
         duration = max(1, round(arc_m / (owner.speed_mps * self.step_s)))
         around = self._way_around(vehicle) if effort.around else np.empty((0, 0))
         present = [*others, *self.fixed]
-        samples, offsets, whose = self._smeared(present)
+        samples, offsets, whose = self._smeared(present, wait)
         bodies = self.bodies[[present[n].vehicle for n in whose]]
-        last_s = max((route.arrival_s for route in present), default=0.0) + self.problem.slack_s
+        last_s = max((route.arrival_s for route in present), default=0.0) + self.problem.slack_s - wait * self.step_s
         limit_s = (len(work.scratch) - 2) * self.step_s
         reach_s = float(self.border[2] - self.border[0] + self.border[3] - self.border[1]) / owner.speed_mps
         settings = np.array(
@@ -150,7 +177,9 @@ class Fleet:
         self.nodes += max(int(nodes), _NODES_LEAST)
         if outcome != _free_search.FOUND or count < 0:
             return Blocked(int(outcome), np.bincount(whose, hits, len(present))[: len(others)].astype(np.int64))
-        return self.route(vehicle, work.segments[:count].copy())
+        found = work.segments[:count]
+        waited = [[wait * self.step_s, 0.0, 0.0]] if wait else np.empty((0, 3))
+        return self.route(vehicle, np.concatenate((waited, found)))
 
     def route(self, vehicle: int, segments: Floats) -> Route:
         count = sampled(self.starts[vehicle], segments, self.step_s, self.bodies[vehicle], self._work.scratch)
@@ -178,10 +207,11 @@ class Fleet:
         np.minimum.at(first, whose[out >= 0], out[out >= 0])
         return np.where(first < np.iinfo(np.int64).max, first, -1)
 
-    def _smeared(self, routes: Sequence[Route]) -> tuple[Floats, Ints, Ints]:
+    def _smeared(self, routes: Sequence[Route], after: int = 0) -> tuple[Floats, Ints, Ints]:
         """Samples of ``routes`` and where each begins; with a slack in time, each some times, earlier and later.
 
         The third array says which route each is. Copies are so close in time that they overlap in space.
+        All begin ``after`` samples after the beginning.
         """
         slack = round(self.problem.slack_s / self.step_s)
         if slack == 0:
@@ -191,7 +221,8 @@ class Fleet:
             body = self.bodies[route.vehicle]
             apart = max(1, int(_COPY_SHARE * 2.0 * body[5] / (body[0] * self.step_s)))
             shifts = (0,) if len(route.samples) < 2 else sorted({*range(-slack, slack, apart), 0, slack})
-            copies += [Route(route.vehicle, route.segments, _shifted(route.samples, k), 0.0) for k in shifts]
+            shifted = [_shifted(_shifted(route.samples, k), -after) for k in shifts]
+            copies += [Route(route.vehicle, route.segments, samples, 0.0) for samples in shifted]
             whose += [n] * len(shifts)
         return (*_joined(copies), np.array(whose, dtype=np.int64))
 

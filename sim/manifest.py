@@ -23,7 +23,7 @@ def manifest(scenario: Scenario, stage: Stage, command_line: str) -> dict[str, o
     return {
         "scenario": {"name": scenario.name, "path": scenario.source, "sha256": scenario.source_sha256},
         "seed": scenario.seed,
-        "planner": scenario.planner,
+        "planner": scenario.planner if stage.site is None else "free_space",
         "controller": scenario.control.controller,
         "backend": scenario.world,
         "mechanism": scenario.mechanism,

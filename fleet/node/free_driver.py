@@ -279,17 +279,9 @@ class FreeNode:
 
     def _silent(self, now_ms: int) -> tuple[str, ...]:
         """Vehicles that fell silent and are not seen to stand where they said (rule P8)."""
-        around, found = self._parts.around, []
-        for name, intent in self._parts.core.silent(now_ms).items():
-            place = self._parts.book.place(intent.plan, now_ms * 1e-3)
-            standing_there = place is not None and any(
-                math.dist(place[2:4], around.table[row, :2].tolist()) < 2.0 * self.body.footprint.length_m
-                and abs(float(around.table[row, 3])) < 0.2
-                for row in self._unheard()
-            )
-            if not standing_there:
-                found.append(f"silent:{name}")
-        return tuple(found)
+        judge = self._parts.judge
+        gone = self._parts.core.silent(now_ms)
+        return tuple(f"silent:{name}" for name, intent in gone.items() if not judge.stands_on_its_way(name, intent))
 
     def _carry_out(self, now_ms: int) -> tuple[bytes, ...]:
         parts = self._parts

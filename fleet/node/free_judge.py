@@ -16,7 +16,7 @@ import numpy.typing as npt
 from fleet.node.bodies import heard_body
 from fleet.node.free_book import FreeBook
 from fleet.node.judge import EPS_S
-from fleet.node.surroundings import STATIONARY_MPS, Surroundings
+from fleet.node.surroundings import Surroundings
 from fleet.protocol.records import LiveTube, Local
 from fleet.protocol.table import Phase
 from fleet.protocol.wire import Entry, Intent, Proposal
@@ -28,6 +28,9 @@ STRAYED_M = 1.0
 """As ``accounting.STRAYED_M``: off its announced place by more than this a vehicle does not do what it says."""
 SEEN_MARGIN_M = 0.25
 """Around a standing body that only the sensors know: twice their error, and half of it again."""
+MOVES_MPS = 0.6
+"""A body that no message accounts for and that is faster than this moves: four times the sensors' error, for an
+agreement is given up for it. What creeps is kept from by the kernel's guard."""
 AHEAD_S = 3.0
 """So long before it would meet what somebody else now does, a vehicle gives its plan up: twice the time to stop."""
 _START_M, _START_RAD, _START_MPS = 0.03, 0.01, 0.02
@@ -95,6 +98,25 @@ class FreeJudge:
         table, rows = self._around.table, self._around.silent_rows()
         return [(row, _box(table[row])) for row in rows if not self._moves(row) and self._on_site(row)]
 
+    def stands_on_its_way(self, name: str, intent: Intent) -> bool:
+        """Whether a body that no message accounts for stands where ``name``, which fell silent, may have stopped.
+
+        That is anywhere on the path of its last plan, from where it was by its last word.
+        """
+        place = self._book.place(intent.plan, intent.stamp_ms * 1e-3)
+        arcs = None if place is None else self._book.arcs(place[0])
+        if place is None or arcs is None:
+            return False
+        body = heard_body(name, intent.body)
+        middle_m = 0.5 * (body.footprint.front_m - body.footprint.rear_m)
+        x, y, yaw = arcs.poses(np.append(np.arange(place[1], arcs.length_m, 0.5), arcs.length_m))
+        x, y = x + middle_m * np.cos(yaw), y + middle_m * np.sin(yaw)
+        table = self._around.table
+        return any(
+            bool((np.hypot(x - table[row, 0], y - table[row, 1]) < STRAYED_M).any()) and not self._moves(row)
+            for row in self._around.silent_rows()
+        )
+
     def unaccounted(self) -> list[str]:
         """Bodies on the site that move and whom no message accounts for, and those not where they say they are."""
         around = self._around
@@ -146,7 +168,7 @@ class FreeJudge:
         return found
 
     def _moves(self, row: int) -> bool:
-        return abs(float(self._around.table[row, 3])) > STATIONARY_MPS
+        return abs(float(self._around.table[row, 3])) > MOVES_MPS
 
     def _on_site(self, row: int) -> bool:
         x, y = float(self._around.table[row, 0]), float(self._around.table[row, 1])
