@@ -172,7 +172,8 @@ class FreeSpacePlan:
 Progress = Callable[[str, int, int], None]
 """Called with what is done, how much of it, and of how much."""
 
-VEHICLES_MAX = 1000
+VEHICLES_MAX = 200
+"""More are refused: at about 40,000 search nodes each, an answer would take minutes."""
 
 
 def plan_free_space(problem: FreeSpaceProblem, progress: Progress | None = None) -> FreeSpacePlan:
@@ -206,7 +207,10 @@ def misplaced(problem: FreeSpaceProblem) -> list[Unsolved]:
 def validate(problem: FreeSpaceProblem) -> None:
     """Refuse what is no problem at all; see :func:`plan_free_space`."""
     if len(problem.vehicles) > VEHICLES_MAX:
-        raise PlanError(f"{len(problem.vehicles)} vehicles in one free-space problem; the limit is {VEHICLES_MAX}")
+        raise PlanError(
+            f"{len(problem.vehicles)} vehicles in one free-space problem; the limit is {VEHICLES_MAX}, which"
+            f" {problem.vehicles[VEHICLES_MAX].name!r} exceeds: plan them in several sites, or one after the other"
+        )
     names = [vehicle.name for vehicle in problem.vehicles]
     if len(set(names)) != len(names):
         twice = next(name for name in names if names.count(name) > 1)

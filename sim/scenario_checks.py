@@ -74,7 +74,7 @@ def _check_map(source: str, spec: MapSpec) -> None:
     given = [name for name in ("builtin", "commonroad", "site") if getattr(spec, name) is not None]
     if len(given) != 1:
         found = " and ".join(given) or "none"
-        raise ConfigError(f"{source}: map: give builtin, commonroad or site, exactly one (there is {found})")
+        raise ConfigError(f"{source}: map: give one of builtin, commonroad, site (there is {found})")
     if spec.builtin is None and spec.parameters():
         name = next(iter(spec.parameters()))
         raise ConfigError(f"{source}: map.{name}: only a built-in map has parameters")

@@ -111,8 +111,8 @@ expectations: {contacts: 0, mean_delay_s_max: 5.5}
             GOOD.replace("four_way}", "four_way, ring_m: 20}"),
             "map.ring_m: map four_way has no such parameter; it has arm_m, ",
         ),
-        (GOOD.replace("{builtin: four_way}", "{}"), "map: give builtin, commonroad or site, exactly one (there is none)"),
-        (GOOD.replace("four_way}", "four_way, commonroad: a.xml}"), "exactly one (there is builtin and commonroad)"),
+        (GOOD.replace("{builtin: four_way}", "{}"), "map: give one of builtin, commonroad, site (there is none)"),
+        (GOOD.replace("four_way}", "four_way, commonroad: a.xml}"), "(there is builtin and commonroad)"),
         (GOOD.replace("{builtin: four_way}", "{commonroad: nope.xml}"), "map.commonroad: nope.xml: No such file"),
         (
             GOOD.replace("{count: 8}", "{}"),
