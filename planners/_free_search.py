@@ -44,6 +44,8 @@ _READ1 = types.Array(float64, 1, "C", readonly=True)
 _READ2 = types.Array(float64, 2, "C", readonly=True)
 _READI = types.Array(int64, 1, "C", readonly=True)
 _DONE = 1e-8
+_SHORT_RADII = 0.2
+"""Wheels turn from straight to the tightest arc over about this many radii (0.9 m of 5 m for a car at 1.4 m/s)."""
 
 
 @kernel()
@@ -168,7 +170,10 @@ def _segments_of(bend, length, v0, kappa0, body, settings, parts):
             stood += pause
         parts[count, 0], parts[count, 1], parts[count, 2] = abs(s) / body[SPEED], kappa, v
         count += 1
-        v0, kappa0 = v, kappa
+        v0 = v
+        # On a shorter arc the wheels are still turning: what comes after it is judged by what came before.
+        if abs(s) >= _SHORT_RADII * radius:
+            kappa0 = kappa
     return count, stood
 
 

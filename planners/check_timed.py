@@ -29,15 +29,19 @@ Floats = npt.NDArray[np.float64]
 SLACK_S = 0.8
 """A vehicle at 1.4 m/s that brakes with 2 m/s2, 0.3 s after it might have seen why, stands 0.9 m, or 0.65 s of its
 way, farther on; the rest is for clock bounds and lateness within the error budget."""
+SPEED_MPS_MAX = 2.0
+"""The slack is too short to stop in from more than this: 0.3 s and 1 m, or 0.8 s."""
 HEADING_RAD = 0.035
 """Error of the heading, which turns the ends of a body to the side. With the lateral budget of 0.12 m the ends of a
-car may be 0.26 m off; measured 0.23 m, where wheels turn from one arc to the next (docs/reference/error-budget.md)."""
+car may be 0.26 m off; measured 0.235 m, where wheels turn from one arc to the next (docs/reference/error-budget.md)."""
 _ROUNDING_M = 0.004
 """Rounded arcs, and a body that gathers speed between two samples."""
 _CUSP_M, _CUSP_MPS = 0.01, 0.02
 _STEP_S = 0.1
 _CELL_S = 0.2
 _SHORTEST_S = 0.004
+_CELLS_MAX = 200_000
+"""More open cells than this prove nothing either: no honest plan has a tenth, and a liar's must not take long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +120,7 @@ def motion_findings(tube: Tube, kappa_max_1pm: float) -> list[str]:
     plan, path, arrays, limits = tube.plan, tube.path, tube.arrays, tube.body.limits
     found = []
     accel = arrays.a_mps2
-    if float(arrays.v_mps.max()) > limits.speed_mps_max + 1e-3:
+    if float(arrays.v_mps.max()) > min(limits.speed_mps_max, SPEED_MPS_MAX) + 1e-3:
         found.append("speed")
     if float(accel.max()) > limits.accel_mps2_max + 1e-3 or float(accel.min()) < -limits.brake_mps2_max - 1e-3:
         found.append("acceleration")
@@ -166,7 +170,7 @@ def apart(
         open_ = gap <= move
         ta, tb, gap = ta[open_], tb[open_], gap[open_]
         touching = gap <= 0.0
-        if touching.any() or (len(ta) and half < _SHORTEST_S):
+        if touching.any() or (len(ta) and (half < _SHORTEST_S or len(ta) > _CELLS_MAX)):
             return float(ta[touching].min() if touching.any() else ta.min())
         half *= 0.5
         ta = np.concatenate((ta - half, ta - half, ta + half, ta + half))

@@ -19,6 +19,8 @@ from planners.timed_path import TimedPath
 from planners.zone_map import ZoneMap
 
 _REMEMBERED = 8192
+_KAPPA_1PM_MAX, _SPEED_MPS_MAX = 10.0, 10.0
+"""Nothing drives so off the road (a model car turns in 0.2 m); a plan that does is no plan."""
 
 
 class FreeBook(PlanBook):
@@ -41,7 +43,8 @@ class FreeBook(PlanBook):
         if plan is None or plan.vehicle != body.vehicle or not self.knows(plan):
             return None
         tube: Tube = self._tubes(body, plan)
-        return tube
+        absurd = tube.path.kappa_max_1pm > _KAPPA_1PM_MAX or float(tube.arrays.v_mps.max()) > _SPEED_MPS_MAX
+        return None if absurd else tube
 
     def apart(self, a: Tube, b: Tube, from_ms: int) -> bool:
         """Whether the verifier proves two tubes apart from ``from_ms`` on."""

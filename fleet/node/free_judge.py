@@ -37,7 +37,7 @@ _START_M, _START_RAD, _START_MPS = 0.03, 0.01, 0.02
 
 
 class FreeJudge:
-    """Judges proposals for one site on one vehicle, which cannot turn tighter than ``kappa_max_1pm``."""
+    """Judges proposals for one site on one vehicle; no plan there turns tighter than ``kappa_max_1pm``."""
 
     def __init__(self, name: str, book: FreeBook, around: Surroundings, kappa_max_1pm: float) -> None:
         self._name, self._book, self._around = name, book, around
@@ -135,8 +135,7 @@ class FreeJudge:
             return [f"start:{name}"]
         if tube.plan.end_ms * 1e-3 + EPS_S > entry.lease_end_ms * 1e-3:
             return [f"lease:{name}"]
-        kappa = self._kappa_max_1pm if name == self._name else math.inf
-        found = [f"{kind}:{name}" for kind in motion_findings(tube, kappa)]
+        found = [f"{kind}:{name}" for kind in motion_findings(tube, self._kappa_max_1pm)]
         return found or [f"site:{finding}" for finding in self._book.off_site(tube, proposal.stamp_ms)]
 
     def _starts_where_it_stands(self, tube: Tube, announced: bytes, decide_by_ms: int) -> bool:
