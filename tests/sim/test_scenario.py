@@ -174,7 +174,7 @@ def test_stars_and_both_windings_are_told_apart(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("four_wy", "no scenario named 'four_wy'; known: corridor3, "),
+        ("four_wy", "no scenario named 'four_wy'; known: blocked_lane, corridor3, "),
         ("four_wy", "did you mean four_way?"),
         ("nope.yaml", "nope.yaml: No such file"),
         ("nope.xml", "nope.xml: No such file"),
