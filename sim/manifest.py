@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 import sys
+from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 
 from fleet.charter.model import default_charter
@@ -27,6 +28,7 @@ def manifest(scenario: Scenario, stage: Stage, command_line: str) -> dict[str, o
         "controller": scenario.control.controller,
         "backend": scenario.world,
         "mechanism": scenario.mechanism,
+        "spacing": asdict(scenario.spacing.spacing),
         "charter_id": default_charter().charter_id().hex(),
         "map_digest": stage.zone_map.digest,
         "versions": versions,

@@ -111,10 +111,12 @@ def run(scenario: Scenario, out: Path, options: RunOptions) -> Summary:
         progress.say(f"building {scenario.name}")
         stage = build_stage(scenario)
         period_ms = round(scenario.control.period_s * 1000.0)
-        controller = scenario.control.controller
         factory: NodeFactory | SiteNodeFactory
         if stage.site is None:
-            factory = NodeFactory(stage, scenario.planner, scenario.seed, period_ms * 1e-3, watch, controller)
+            factory = NodeFactory(
+                stage, scenario.planner, scenario.seed, period_ms * 1e-3, watch, scenario.control.controller,
+                scenario.spacing.spacing,
+            )  # fmt: skip
             progress.say("measuring free flow")
             free = _free_flow(scenario, stage, factory, period_ms)
         else:

@@ -28,6 +28,7 @@ from sim.scenario_records import (
     Scenario,
     ScenarioDocument,
     SiteSpec,
+    SpacingChoice,
     TaskDemand,
     Turning,
     VehicleDemand,
@@ -45,6 +46,7 @@ __all__ = [
     "Scenario",
     "ScenarioDocument",
     "SiteSpec",
+    "SpacingChoice",
     "TaskDemand",
     "Turning",
     "VehicleDemand",
@@ -65,6 +67,7 @@ class Overrides(msgspec.Struct, frozen=True, kw_only=True):
     world: str | None = None
     planner: str | None = None
     mechanism: str | None = None
+    spacing: str | None = None
     controller: str | None = None
     loss: float | None = None
     burst: float | None = None
@@ -78,6 +81,7 @@ _OPTIONS = {
     "world": ("--world", ("world",)),
     "planner": ("--planner", ("planner",)),
     "mechanism": ("--mechanism", ("mechanism",)),
+    "spacing": ("--spacing", ("spacing", "preset")),
     "controller": ("--controller", ("control", "controller")),
     "loss": ("--loss", ("network", "loss")),
     "burst": ("--burst", ("network", "burst_mean")),
