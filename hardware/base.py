@@ -76,6 +76,8 @@ class Command(NamedTuple):
     accel_mps2: float
     """Longitudinal acceleration wanted; negative brakes. Standstill is held while speed is zero and
     the wanted acceleration is not positive."""
+    reverse: bool = False
+    """Gear: a positive acceleration drives backwards. Changed at standstill only; until then the gate brakes."""
 
 
 class Applied(NamedTuple):
@@ -85,6 +87,7 @@ class Applied(NamedTuple):
     accel_mps2: float
     limited_by: tuple[str, ...]
     """One short reason per limit that acted, such as ``steer_rate`` or ``inactive``."""
+    reverse: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,8 @@ FUTURE_NS = 20_000_000
 RECOVERY_COUNT = 10
 COMFORT_MPS2_MAX = 2.5
 STANDSTILL_MPS = 0.05
+REVERSE_MPS_MAX = 3.0
+"""Backwards nothing drives faster: a driver who reverses for the first time does not either."""
 LATERAL_ALLOWANCE = 1.5
 """A controller's corrections may exceed the planned lateral limit by this factor before the gate acts."""
 
@@ -48,19 +50,20 @@ def clamp(command: Command, vehicle: Vehicle, last: Applied, dt_s: float, speed_
     dt_s : float
         Time since ``last``, s.
     speed_mps : float
-        Present speed; at or above the maximum nothing drives, and lateral acceleration bounds steering.
+        Present speed, negative backwards; at or above the maximum nothing drives, and lateral acceleration
+        bounds steering.
 
     Returns
     -------
     Applied
         Reasons: ``non_finite`` (steering held, comfortable braking), ``steer``, ``lateral_accel``,
-        ``steer_rate``, ``accel``, ``brake``, ``speed``, ``jerk``. Jerk bounds only the build-up of drive:
-        brakes are never delayed.
+        ``steer_rate``, ``accel``, ``brake``, ``gear`` (the other one while it rolls: comfortable braking),
+        ``speed``, ``jerk``. Jerk bounds only the build-up of drive: brakes are never delayed.
     """
     limits, reasons = vehicle.limits, []
     steer, accel = command.steer_rad, command.accel_mps2
     if not (math.isfinite(steer) and math.isfinite(accel)):
-        return Applied(last.steer_rad, -comfort_mps2(vehicle), ("non_finite",))
+        return Applied(last.steer_rad, -comfort_mps2(vehicle), ("non_finite",), last.reverse)
     bound = limits.steer_rad_max
     if abs(steer) > bound:
         steer = math.copysign(bound, steer)
@@ -77,8 +80,14 @@ def clamp(command: Command, vehicle: Vehicle, last: Applied, dt_s: float, speed_
     if accel < -limits.brake_mps2_max:
         accel = -limits.brake_mps2_max
         reasons.append("brake")
+    reverse = command.reverse
+    if reverse is not last.reverse and abs(speed_mps) > STANDSTILL_MPS:
+        reverse = last.reverse
+        if accel > -comfort_mps2(vehicle):
+            accel = -comfort_mps2(vehicle)
+            reasons.append("gear")
     if accel > 0.0:
-        if speed_mps >= limits.speed_mps_max:
+        if abs(speed_mps) >= (min(REVERSE_MPS_MAX, limits.speed_mps_max) if reverse else limits.speed_mps_max):
             accel = 0.0
             reasons.append("speed")
         elif accel > limits.accel_mps2_max:
@@ -88,7 +97,7 @@ def clamp(command: Command, vehicle: Vehicle, last: Applied, dt_s: float, speed_
         if accel > build_up:
             accel = build_up
             reasons.append("jerk")
-    return Applied(steer, accel, tuple(reasons))
+    return Applied(steer, accel, tuple(reasons), reverse)
 
 
 class CommandGate:
@@ -127,7 +136,7 @@ class CommandGate:
         self._accepted_ns = None
         self._tripped, self._streak = False, 0
         if not self._estop_reason:
-            self.driven = Applied(self.driven.steer_rad, 0.0, ())
+            self.driven = Applied(self.driven.steer_rad, 0.0, (), self.driven.reverse)
 
     def deactivate(self) -> None:
         self._move("deactivate", (Lifecycle.ACTIVE,), Lifecycle.INACTIVE)
@@ -154,10 +163,10 @@ class CommandGate:
         if fault in ("stale", "future", "stamp_order"):
             self._streak = 0
             self.watch(now_ns)
-            return Applied(self.driven.steer_rad, self.driven.accel_mps2, (*self.driven.limited_by, fault))
+            return self.driven._replace(limited_by=(*self.driven.limited_by, fault))
         answer = clamp(command, self.vehicle, self.driven, since_ns * 1e-9, speed_mps)
         if self.lifecycle is Lifecycle.INACTIVE:
-            return Applied(answer.steer_rad, answer.accel_mps2, (*answer.limited_by, "inactive"))
+            return answer._replace(limited_by=(*answer.limited_by, "inactive"))
         if fault:
             self._streak = 0
             self.driven = answer
@@ -213,7 +222,7 @@ class CommandGate:
         return "" if math.isfinite(command.steer_rad) and math.isfinite(command.accel_mps2) else "non_finite"
 
     def _brake(self, brake_mps2: float, reason: str) -> None:
-        self.driven = Applied(self.driven.steer_rad, -brake_mps2, (reason,))
+        self.driven = Applied(self.driven.steer_rad, -brake_mps2, (reason,), self.driven.reverse)
 
     def _move(self, verb: str, allowed: tuple[Lifecycle, ...], after: Lifecycle) -> None:
         if self.lifecycle not in allowed:

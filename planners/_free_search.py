@@ -35,14 +35,17 @@ FOUND, EXHAUSTED, BUDGET, GOAL_TAKEN = 1, 0, -1, -2
 """Outcome of a search: a path; none exists on this lattice; nodes used up; another vehicle stays on the goal."""
 
 # Settings of a search, in order.
-STEP, MARGIN, CLEARANCE, CELL, CELL_YAW, WEIGHT, BOUND, FIELD_CELL, TIME_MAX = range(9)
+STEP, MARGIN, CLEARANCE, CELL, CELL_YAW, WEIGHT, BOUND, FIELD_CELL, TIME_MAX, START, TURN, END = range(12)
 """Sample step, gap to other vehicles, gap to obstacles, cell of x and y, cell of yaw, weight of the estimate,
-accepted ratio to the best bound, cell of the distance field, latest time."""
+accepted ratio to the best bound, cell of the distance field, latest time; and how many samples a vehicle stands
+before it drives off, where it changes gear (or its steering from one side to the other), and where it stops."""
 
 _READ1 = types.Array(float64, 1, "C", readonly=True)
 _READ2 = types.Array(float64, 2, "C", readonly=True)
 _READI = types.Array(int64, 1, "C", readonly=True)
 _DONE = 1e-8
+_SHORT_RADII = 0.2
+"""Wheels turn from straight to the tightest arc over about this many radii (0.9 m of 5 m for a car at 1.4 m/s)."""
 
 
 @kernel()
@@ -141,60 +144,96 @@ def last_on_goal(goal, body, samples, offsets, bodies, margin, step):
 
 
 @kernel()
-def _shot_is_free(pose, at, bend, length, body, capsules, border, field, samples, offsets, bodies, settings, hits,
-                  parts, scratch):  # fmt: skip
-    """Whether the word can be driven from ``pose`` at sample ``at``; its segments are left in ``parts``."""
-    x, y, yaw = pose[0], pose[1], pose[2]
+def _pause(v0, kappa0, v1, kappa1, body, settings):
+    """Samples for which a vehicle stands between two arcs."""
+    if v0 == 0.0:
+        return settings[START] if v1 != 0.0 else 0.0
+    if v1 == 0.0:
+        return settings[END]
+    return settings[TURN] if v0 * v1 < 0.0 or abs(kappa1 - kappa0) > 1.01 * body[KAPPA] else 0.0
+
+
+@kernel()
+def _segments_of(bend, length, v0, kappa0, body, settings, parts):
+    """The word as segments, with the pauses before and between its arcs: their count, and the time stood."""
     radius = 1.0 / body[KAPPA]
-    count = 0
+    count, stood = 0, 0.0
     for n in range(5):
         s = length[n] * radius
         if abs(s) < _DONE:
             continue
-        kappa = bend[n] * body[KAPPA]
+        kappa, v = bend[n] * body[KAPPA], body[SPEED] if s > 0.0 else -body[SPEED]
+        pause = settings[STEP] * _pause(v0, kappa0, v, kappa, body, settings)
+        if pause > 0.0:
+            parts[count, 0], parts[count, 1], parts[count, 2] = pause, 0.0, 0.0
+            count += 1
+            stood += pause
+        parts[count, 0], parts[count, 1], parts[count, 2] = abs(s) / body[SPEED], kappa, v
+        count += 1
+        v0 = v
+        # On a shorter arc the wheels are still turning: what comes after it is judged by what came before.
+        if abs(s) >= _SHORT_RADII * radius:
+            kappa0 = kappa
+    return count, stood
+
+
+@kernel()
+def _shot_is_free(pose, at, parts, count, body, capsules, border, field, samples, offsets, bodies, settings, hits,
+                  scratch):  # fmt: skip
+    """Whether the segments ``parts`` can be driven from ``pose`` at sample ``at``."""
+    x, y, yaw = pose[0], pose[1], pose[2]
+    for n in range(count):
+        if parts[n, 2] == 0.0:
+            continue
+        kappa, s = parts[n, 1], parts[n, 0] * parts[n, 2]
         if not arc_is_free(
             x, y, yaw, s, kappa, body, capsules, border, settings[CLEARANCE], field, settings[FIELD_CELL]
         ):
-            return -1
-        parts[count, 0] = abs(s) / body[SPEED]
-        parts[count, 1] = kappa
-        parts[count, 2] = body[SPEED] if s > 0.0 else -body[SPEED]
-        count += 1
+            return False
         x, y, yaw = moved(x, y, yaw, s, kappa)
     if offsets.shape[0] > 1:
         written = sample_path(pose, parts, count, settings[STEP], body, scratch)
         if written < 0:
-            return -1
+            return False
         _, who = first_contact(
             scratch, written - 1, written - 1, at, body, samples, offsets, bodies, settings[STEP], settings[MARGIN]
         )
         if who >= 0:
             hits[who] += 1
-            return -1
-    return count
+            return False
+    return True
 
 
 @kernel()
-def _unwind(node, parts, part_count, links, primitives, duration, out):
-    """The segments from the start to ``node`` and the word behind, equal neighbours merged; -1: out too short."""
+def _unwind(node, parts, part_count, links, primitives, duration, step, out):
+    """The segments from the start to ``node`` and the word behind, equal neighbours merged; -1: out too short.
+
+    ``duration``: samples of one arc; before it the vehicle stands for the rest of the time since its parent.
+    """
     depth, n = 0, node
     while links[n, 0] >= 0:
         depth += 1
         n = links[n, 0]
-    if depth + part_count > out.shape[0]:
+    if 2 * depth + part_count > out.shape[0]:
         return -1
+    rows = np.empty((2 * depth + part_count, 3))
     n = node
     for k in range(depth - 1, -1, -1):
-        p = links[n, 1]
-        out[k, 0], out[k, 1], out[k, 2] = duration, primitives[p, 0], primitives[p, 1]
-        n = links[n, 0]
-    out[depth : depth + part_count] = parts[:part_count]
+        p, parent = links[n, 1], links[n, 0]
+        stood = links[n, 2] - links[parent, 2] - duration
+        rows[2 * k, 0], rows[2 * k, 1], rows[2 * k, 2] = stood * step, 0.0, 0.0
+        rows[2 * k + 1, 0] = duration * step
+        rows[2 * k + 1, 1], rows[2 * k + 1, 2] = primitives[p, 0], primitives[p, 1]
+        n = parent
+    rows[2 * depth :] = parts[:part_count]
     count = 0
-    for k in range(depth + part_count):
-        if count > 0 and out[count - 1, 1] == out[k, 1] and out[count - 1, 2] == out[k, 2]:
-            out[count - 1, 0] += out[k, 0]
+    for k in range(rows.shape[0]):
+        if rows[k, 0] <= 0.0:
+            continue
+        if count > 0 and out[count - 1, 1] == rows[k, 1] and out[count - 1, 2] == rows[k, 2]:
+            out[count - 1, 0] += rows[k, 0]
         else:
-            out[count, 0], out[count, 1], out[count, 2] = out[k, 0], out[k, 1], out[k, 2]
+            out[count, 0], out[count, 1], out[count, 2] = rows[k, 0], rows[k, 1], rows[k, 2]
             count += 1
     return count
 
@@ -229,7 +268,7 @@ def search(  # noqa: PLR0913, PLR0917 - a kernel takes arrays
         Lower bound of the way to the goal around obstacles, on the cells of ``field``; empty: not used.
     samples, offsets, bodies
         The other vehicles: samples [sum, 5], where each begins, and their bodies.
-    settings : float64 [9]
+    settings : float64 [12]
     nodes_max, polish : int
         Nodes to create, and nodes to expand after the first path, at most.
     poses, links, heap_keys, heap_ids, table, stamp
@@ -249,8 +288,9 @@ def search(  # noqa: PLR0913, PLR0917 - a kernel takes arrays
     others = offsets.shape[0] - 1
     hits[:] = 0
     bend, length = np.zeros(5), np.zeros(5)
-    best_parts, parts = np.zeros((5, 3)), np.zeros((5, 3))
-    own = np.zeros((duration + 1, 5))
+    best_parts, parts = np.zeros((11, 3)), np.zeros((11, 3))
+    longest = int64(max(settings[START], settings[TURN], settings[END]))
+    own = np.zeros((longest + duration + 1, 5))
     best_time, best_node, best_count = np.inf, -1, 0
     free_from = last_on_goal(goal, body, samples, offsets, bodies, settings[MARGIN], step)
     if free_from < 0:
@@ -272,13 +312,16 @@ def search(  # noqa: PLR0913, PLR0917 - a kernel takes arrays
             left -= 1
         x, y, yaw, at = poses[node, 0], poses[node, 1], poses[node, 2], links[node, 2]
         h = _to_go(x, y, yaw, goal, body, around, border, settings[FIELD_CELL], bend, length, True)
-        arrival = at * step + h
+        came_v, came_kappa = 0.0, 0.0
+        if links[node, 0] >= 0:
+            came_kappa, came_v = primitives[links[node, 1], 0], primitives[links[node, 1], 1]
+        count, stood = _segments_of(bend, length, came_v, came_kappa, body, settings, parts)
+        arrival = at * step + h + stood
         if arrival < best_time - _DONE and earliest <= arrival <= settings[TIME_MAX]:
-            count = _shot_is_free(
-                poses[node], at, bend, length, body, capsules, border, field, samples, offsets, bodies, settings,
-                hits, parts, scratch,
-            )  # fmt: skip
-            if count >= 0:
+            if _shot_is_free(
+                poses[node], at, parts, count, body, capsules, border, field, samples, offsets, bodies, settings,
+                hits, scratch,
+            ):  # fmt: skip
                 best_time, best_node, best_count = arrival, node, count
                 best_parts[:] = parts
                 continue
@@ -288,11 +331,13 @@ def search(  # noqa: PLR0913, PLR0917 - a kernel takes arrays
         for p in range(primitives.shape[0]):
             kappa, v = primitives[p, 0], primitives[p, 1]
             nx, ny, nyaw = moved(x, y, yaw, v * duration * step, kappa)
-            slot = _slot(table, stamp, _cell(nx, ny, nyaw, (at + duration) // duration, settings, border[0], border[1]))
+            lead = int64(_pause(came_v, came_kappa, v, kappa, body, settings))
+            after = at + lead + duration
+            slot = _slot(table, stamp, _cell(nx, ny, nyaw, after // duration, settings, border[0], border[1]))
             if table[slot, 1] == stamp:
                 continue
             h = _to_go(nx, ny, nyaw, goal, body, around, border, settings[FIELD_CELL], bend, length, False)
-            key = (at + duration) * step + h * settings[WEIGHT]
+            key = after * step + h * settings[WEIGHT]
             if not h < np.inf or key >= best_time:
                 continue
             if v != 0.0 and not arc_is_free(
@@ -302,8 +347,8 @@ def search(  # noqa: PLR0913, PLR0917 - a kernel takes arrays
                 continue
             if others > 0:
                 stray = 0.125 * (v * step) ** 2 * (abs(kappa) + kappa * kappa * body[REACH])
-                for k in range(duration + 1):
-                    px, py, pyaw = moved(x, y, yaw, v * k * step, kappa)
+                for k in range(lead + duration + 1):
+                    px, py, pyaw = moved(x, y, yaw, v * max(0, k - lead) * step, kappa)
                     if kappa != 0.0:
                         cs, sn = np.cos(pyaw), np.sin(pyaw)
                     else:
@@ -311,7 +356,7 @@ def search(  # noqa: PLR0913, PLR0917 - a kernel takes arrays
                     own[k, 0], own[k, 1] = px + body[OFFSET] * cs, py + body[OFFSET] * sn
                     own[k, 2], own[k, 3], own[k, 4] = cs, sn, stray
                 _, who = first_contact(
-                    own, duration, duration, at, body, samples, offsets, bodies, step, settings[MARGIN]
+                    own, lead + duration, lead + duration, at, body, samples, offsets, bodies, step, settings[MARGIN]
                 )
                 if who >= 0:
                     hits[who] += 1
@@ -320,12 +365,12 @@ def search(  # noqa: PLR0913, PLR0917 - a kernel takes arrays
                 outcome = BUDGET
                 size = 0
                 break
-            table[slot, 0] = _cell(nx, ny, nyaw, (at + duration) // duration, settings, border[0], border[1])
+            table[slot, 0] = _cell(nx, ny, nyaw, after // duration, settings, border[0], border[1])
             table[slot, 1] = stamp
             poses[created, 0], poses[created, 1], poses[created, 2] = nx, ny, nyaw
-            links[created, 0], links[created, 1], links[created, 2] = node, p, at + duration
+            links[created, 0], links[created, 1], links[created, 2] = node, p, after
             size = _push(heap_keys, heap_ids, size, max(key, earliest) + 1e-6 * h, created)
             created += 1
     if best_node < 0:
         return outcome, 0, created
-    return FOUND, _unwind(best_node, best_parts, best_count, links, primitives, duration * step, out), created
+    return FOUND, _unwind(best_node, best_parts, best_count, links, primitives, duration, step, out), created

@@ -61,7 +61,7 @@ def check_free_space(
     findings = [fault for track in tracks for fault in _motion_faults(track, step_s_max)]
     if findings or not tracks:
         return findings
-    fleet = _Fleet(tracks)
+    fleet = Poses(tracks)
     for n, track in enumerate(tracks):
         findings += _border_faults(track, fleet, n, border_m)
         inside = [k for k, polygon in enumerate(polygons) if _contains(polygon, track.states[0, 1:3])]
@@ -117,7 +117,7 @@ def _turn(angle: Floats | float) -> Floats:
     return out
 
 
-class _Fleet:
+class Poses:
     """All tracks in flat arrays, so that poses of many vehicles at many times are one call."""
 
     def __init__(self, tracks: Sequence[Track]) -> None:
@@ -163,7 +163,7 @@ class _Fleet:
         return np.stack((x[:, None] + ahead * c - left * s, y[:, None] + ahead * s + left * c), axis=2)
 
 
-def _border_faults(track: Track, fleet: _Fleet, n: int, border_m: tuple[float, float, float, float]) -> list[str]:
+def _border_faults(track: Track, fleet: Poses, n: int, border_m: tuple[float, float, float, float]) -> list[str]:
     """A corner stays within (turn x arc + turn^2 x reach) / 8 of the straight line between two states."""
     along, _, turn = _arcs(track.states)
     stray = np.abs(turn) * (np.abs(along) + np.abs(turn) * fleet.reach[n]) / 8.0
@@ -174,7 +174,7 @@ def _border_faults(track: Track, fleet: _Fleet, n: int, border_m: tuple[float, f
     return [f"{track.name}: leaves the site at t = {track.states[int(np.argmax(bad)), 0]:.2f} s"] if bad.any() else []
 
 
-def _obstacle_faults(fleet: _Fleet, shapes: Sequence[tuple[Floats, float, str]]) -> list[str]:
+def _obstacle_faults(fleet: Poses, shapes: Sequence[tuple[Floats, float, str]]) -> list[str]:
     findings = []
     for n, track in enumerate(fleet.tracks):
         t = track.states[:, 0]
@@ -192,7 +192,7 @@ def _obstacle_faults(fleet: _Fleet, shapes: Sequence[tuple[Floats, float, str]])
                     index: Ints, at: Floats, who: Ints = who, shape: Floats = shape, radius: float = radius
                 ) -> Floats:
                     outline = fleet.outlines(who[index], at)
-                    return _gaps(outline, np.broadcast_to(shape, (len(at), *shape.shape))) - radius
+                    return gaps(outline, np.broadcast_to(shape, (len(at), *shape.shape))) - radius
 
                 when = _unproven(t[near], t[near + 1], np.full(len(near), fleet.rate[n]), gap)
                 if when is not None:
@@ -200,7 +200,7 @@ def _obstacle_faults(fleet: _Fleet, shapes: Sequence[tuple[Floats, float, str]])
     return findings
 
 
-def _pair_faults(fleet: _Fleet) -> list[str]:
+def _pair_faults(fleet: Poses) -> list[str]:
     count = len(fleet.tracks)
     grid = np.arange(0.0, float(fleet.end_s.max()) + 0.2, 0.1)
     place = np.array([fleet.poses(np.full(len(grid), n), grid)[:2] for n in range(count)])
@@ -217,7 +217,7 @@ def _pair_faults(fleet: _Fleet) -> list[str]:
     one, two, k = np.concatenate(first), np.concatenate(second), np.concatenate(when)
 
     def gap(index: Ints, at: Floats) -> Floats:
-        return _gaps(fleet.outlines(one[index], at), fleet.outlines(two[index], at))
+        return gaps(fleet.outlines(one[index], at), fleet.outlines(two[index], at))
 
     found = _unproven(grid[k], grid[k + 1], fleet.rate[one] + fleet.rate[two], gap)
     if found is None:
@@ -247,7 +247,7 @@ def _unproven(t0: Floats, t1: Floats, rate: Floats, gap) -> tuple[int, float, fl
     return None
 
 
-def _gaps(a: Floats, b: Floats) -> Floats:
+def gaps(a: Floats, b: Floats) -> Floats:
     """Distances between convex outlines a [n, p, 2] and b [n, q, 2] (q = 1: points, 2: segments); 0 if they touch."""
     apart = np.zeros(len(a), dtype=bool)
     for outline in (a, b):

@@ -13,7 +13,7 @@ from fleet.errors import invariant
 from planners import _free_search
 from planners._free_maps import contacts, distance_field, gap_to_obstacles, sampled, way_around
 from planners._reeds_shepp import reeds_shepp
-from planners.free_space import Disc, Floats, FreeSpaceProblem, FreeVehicle, Unsolved
+from planners.free_space import Disc, FixedPoses, Floats, FreeSpaceProblem, FreeVehicle, Unsolved
 
 Ints = npt.NDArray[np.int64]
 
@@ -31,6 +31,12 @@ _NODES_LEAST = 100
 """What a search counts at least: setting it up costs that much."""
 _SAMPLES, _SAMPLES_MAX = 5_000, 400_000
 """Room for the samples of one path: enough for four times the way across the site, within 16 MB."""
+_BEGINNINGS = (0.25, 0.5, 0.75, 1.0)
+"""When a vehicle that finds no way at once begins instead, as shares of the time until all others have arrived."""
+_COPY_SHARE = 0.2
+"""Copies of a route with a slack are this share of the vehicle's length apart."""
+_FIXED_STRAY_M = 0.03
+"""Between two samples, 0.2 s apart, a body that brakes or turns leaves the straight line by at most this."""
 _CORNERS = ((1, 1), (1, -1), (-1, -1), (-1, 1))
 
 
@@ -78,7 +84,8 @@ class Fleet:
     def __init__(self, problem: FreeSpaceProblem) -> None:
         self.problem = problem
         self.count = len(problem.vehicles)
-        self.bodies = np.array([_body(vehicle) for vehicle in problem.vehicles]).reshape(self.count, 10)
+        everybody = (*problem.vehicles, *(one.vehicle for one in problem.fixed))
+        self.bodies = np.array([_body(vehicle) for vehicle in everybody]).reshape(len(everybody), 10)
         self.starts = np.array([vehicle.start for vehicle in problem.vehicles], dtype=np.float64).reshape(-1, 3)
         self.goals = np.array([vehicle.goal for vehicle in problem.vehicles], dtype=np.float64).reshape(-1, 3)
         self.capsules = _capsules(problem)
@@ -94,6 +101,8 @@ class Fleet:
         self.field = np.empty(shape)
         distance_field(self.capsules, self.border, self.field_cell, self.field)
         self._around: dict[int, Floats] = {}
+        self.fixed = [self._fixed(self.count + n, one.poses) for n, one in enumerate(problem.fixed)]
+        """Vehicles that drive what they drive, whatever is planned."""
         slowest = min((vehicle.speed_mps for vehicle in problem.vehicles), default=1.0)
         rows = math.ceil(4.0 * float((high - low).sum()) / slowest / self.step_s)
         self._work = _Workspace(max(effort.nodes_max for effort in EFFORTS), min(_SAMPLES_MAX, max(_SAMPLES, rows)))
@@ -103,23 +112,49 @@ class Fleet:
         return body
 
     def search(self, vehicle: int, others: Sequence[Route], efforts: Sequence[Effort] = EFFORTS) -> Route | Blocked:
-        """A path of ``vehicle`` that keeps clear of ``others``, by the first of ``efforts`` that finds one."""
+        """A path of ``vehicle`` that keeps clear of ``others``, by the first of ``efforts`` that finds one.
+
+        Where vehicles keep a slack in time, they wait long for each other; the search finds that only after
+        many nodes. So after the first effort it is tried from later beginnings, and the last is left out.
+        """
         answer: Route | Blocked = Blocked(_free_search.EXHAUSTED, np.zeros(len(others), dtype=np.int64))
-        for effort in efforts:
+        waits = self.problem.slack_s > 0.0 and len(efforts) > 1
+        for effort in efforts[:-1] if waits else efforts:
             answer = self._search(vehicle, others, effort)
             if isinstance(answer, Route) or answer.outcome == _free_search.GOAL_TAKEN:
                 break
+            later = self._later(vehicle, others, effort) if waits and effort is efforts[0] else None
+            if later is not None:
+                return later
         return answer
 
-    def _search(self, vehicle: int, others: Sequence[Route], effort: Effort) -> Route | Blocked:
+    def _later(self, vehicle: int, others: Sequence[Route], effort: Effort) -> Route | None:
+        """A path that begins when some, or all, of the others have arrived; None: it cannot wait, or finds none."""
+        present = [*others, *self.fixed]
+        last_s = max((route.arrival_s for route in present), default=0.0) + self.problem.slack_s
+        stands = Route(vehicle, np.empty((0, 3)), self._standing(vehicle, self.starts), 0.0)
+        met = self.contacts(stands, present)
+        met_s = self.step_s * float(met[met >= 0].min()) if (met >= 0).any() else math.inf
+        for share in _BEGINNINGS:
+            wait = math.ceil(share * last_s / self.step_s)
+            if (wait + 1) * self.step_s >= met_s:
+                return None
+            answer = self._search(vehicle, others, effort, wait) if wait else None
+            if isinstance(answer, Route):
+                return answer
+        return None
+
+    def _search(self, vehicle: int, others: Sequence[Route], effort: Effort, wait: int = 0) -> Route | Blocked:
+        """One search, from ``wait`` samples after the beginning on: until then the vehicle stands."""
         self.searches += 1
         owner, work = self.problem.vehicles[vehicle], self._work
         arc_m = effort.fineness * _ARC_RADII * owner.turn_radius_m
         duration = max(1, round(arc_m / (owner.speed_mps * self.step_s)))
         around = self._way_around(vehicle) if effort.around else np.empty((0, 0))
-        samples, offsets = _joined(others)
-        bodies = self.bodies[[route.vehicle for route in others]]
-        last_s = max((route.arrival_s for route in others), default=0.0)
+        present = [*others, *self.fixed]
+        samples, offsets, whose = self._smeared(present, wait)
+        bodies = self.bodies[[present[n].vehicle for n in whose]]
+        last_s = max((route.arrival_s for route in present), default=0.0) + self.problem.slack_s - wait * self.step_s
         limit_s = (len(work.scratch) - 2) * self.step_s
         reach_s = float(self.border[2] - self.border[0] + self.border[3] - self.border[1]) / owner.speed_mps
         settings = np.array(
@@ -127,9 +162,10 @@ class Fleet:
                 self.step_s, self.problem.gap_m, self.problem.clearance_m, effort.fineness * _CELL_M,
                 effort.fineness * math.tau / _CELL_YAW_BINS, effort.weight,
                 _BOUND, self.field_cell, min(last_s + 3.0 * reach_s, limit_s),
+                *(float(math.ceil(stood_s / self.step_s - 1e-9)) for stood_s in _stops(owner)),
             ]
         )  # fmt: skip
-        hits = np.zeros(len(others), dtype=np.int64)
+        hits = np.zeros(len(whose), dtype=np.int64)
         work.stamp += 1
         outcome, count, nodes = _free_search.search(
             self.starts[vehicle], self.goals[vehicle], self.bodies[vehicle], _primitives(owner), duration,
@@ -140,8 +176,10 @@ class Fleet:
         )  # fmt: skip
         self.nodes += max(int(nodes), _NODES_LEAST)
         if outcome != _free_search.FOUND or count < 0:
-            return Blocked(int(outcome), hits)
-        return self.route(vehicle, work.segments[:count].copy())
+            return Blocked(int(outcome), np.bincount(whose, hits, len(present))[: len(others)].astype(np.int64))
+        found = work.segments[:count]
+        waited = [[wait * self.step_s, 0.0, 0.0]] if wait else np.empty((0, 3))
+        return self.route(vehicle, np.concatenate((waited, found)))
 
     def route(self, vehicle: int, segments: Floats) -> Route:
         count = sampled(self.starts[vehicle], segments, self.step_s, self.bodies[vehicle], self._work.scratch)
@@ -159,13 +197,34 @@ class Fleet:
 
     def contacts(self, route: Route, others: Sequence[Route]) -> Ints:
         """Per other the first sample interval in which it meets ``route``, -1 for never."""
-        samples, offsets = _joined(others)
-        out = np.empty(len(others), dtype=np.int64)
-        bodies = self.bodies[[other.vehicle for other in others]]
+        samples, offsets, whose = self._smeared(others)
+        out = np.empty(len(whose), dtype=np.int64)
+        bodies = self.bodies[[others[n].vehicle for n in whose]]
         contacts(
             route.samples, self.bodies[route.vehicle], samples, offsets, bodies, self.step_s, self.problem.gap_m, out
         )
-        return out
+        first = np.full(len(others), np.iinfo(np.int64).max)
+        np.minimum.at(first, whose[out >= 0], out[out >= 0])
+        return np.where(first < np.iinfo(np.int64).max, first, -1)
+
+    def _smeared(self, routes: Sequence[Route], after: int = 0) -> tuple[Floats, Ints, Ints]:
+        """Samples of ``routes`` and where each begins; with a slack in time, each some times, earlier and later.
+
+        The third array says which route each is. Copies are so close in time that they overlap in space.
+        All begin ``after`` samples after the beginning.
+        """
+        slack = round(self.problem.slack_s / self.step_s)
+        if slack == 0:
+            return (*_joined(routes), np.arange(len(routes)))
+        copies, whose = [], []
+        for n, route in enumerate(routes):
+            body = self.bodies[route.vehicle]
+            apart = max(1, int(_COPY_SHARE * 2.0 * body[5] / (body[0] * self.step_s)))
+            shifts = (0,) if len(route.samples) < 2 else sorted({*range(-slack, slack, apart), 0, slack})
+            shifted = [_shifted(_shifted(route.samples, k), -after) for k in shifts]
+            copies += [Route(route.vehicle, route.segments, samples, 0.0) for samples in shifted]
+            whose += [n] * len(shifts)
+        return (*_joined(copies), np.array(whose, dtype=np.int64))
 
     def misplaced(self) -> list[Unsolved]:
         """Vehicles whose start or goal cannot be: outside, in an obstacle, or on that of another vehicle."""
@@ -203,6 +262,16 @@ class Fleet:
         count = sampled(poses[vehicle], np.empty((0, 3)), self.step_s, self.bodies[vehicle], out)
         return out[:count].copy()
 
+    def _fixed(self, vehicle: int, poses: FixedPoses) -> Route:
+        """The route of a vehicle that is not planned for; its samples bulge as an arc of the planner's would."""
+        times = self.step_s * np.arange(1 + math.ceil(max(0.0, poses.end_s) / self.step_s))
+        x, y, yaw = poses(times)
+        body = self.bodies[vehicle]
+        c, s = np.cos(yaw), np.sin(yaw)
+        stray = np.full(len(times), _FIXED_STRAY_M if len(times) > 1 else 0.0)
+        samples = np.column_stack((x + body[6] * c, y + body[6] * s, c, s, stray))
+        return Route(vehicle, np.empty((0, 3)), np.ascontiguousarray(samples), float(times[-1]))
+
     def _way_around(self, vehicle: int) -> Floats:
         if vehicle not in self._around:
             owner, cell = self.problem.vehicles[vehicle], self.field_cell
@@ -236,6 +305,18 @@ def _joined(routes: Sequence[Route]) -> tuple[Floats, Ints]:
         return np.empty((0, 5)), offsets
     np.cumsum([len(route.samples) for route in routes], out=offsets[1:])
     return np.concatenate([route.samples for route in routes]), offsets
+
+
+def _shifted(samples: Floats, later: int) -> Floats:
+    if later <= 0:
+        return samples[min(-later, len(samples) - 1) :]
+    return np.concatenate((np.repeat(samples[:1], later, axis=0), samples))
+
+
+def _stops(vehicle: FreeVehicle) -> tuple[float, float, float]:
+    """Seconds that a vehicle stands before it drives off, where it changes gear, and where it stops."""
+    ramp_s, dwell_s = vehicle.ramp_s, vehicle.dwell_s
+    return ramp_s + dwell_s, 2.0 * ramp_s + dwell_s, ramp_s
 
 
 def _primitives(vehicle: FreeVehicle) -> Floats:

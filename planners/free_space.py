@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Protocol, Union
 
 import numpy as np
 import numpy.typing as npt
@@ -40,6 +41,28 @@ class FreeVehicle:
     """Smallest radius of the reference point's path."""
     speed_mps: float
     """The speed at which it drives, forward and backward."""
+    ramp_s: float = 0.0
+    """Half the time that it takes to reach that speed: a start from rest is as late as if it had stood for so long."""
+    dwell_s: float = 0.0
+    """Stands for so long before it drives off and where it changes gear, to turn its wheels."""
+
+
+class FixedPoses(Protocol):
+    """Where a vehicle is that drives what it drives, whatever is planned; after ``end_s`` it stands."""
+
+    end_s: float
+
+    def __call__(self, t_s: Floats) -> tuple[Floats, Floats, Floats]:
+        """x_m, y_m, yaw_rad of the reference point at times ``t_s`` from the plan's beginning."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Fixed:
+    """A vehicle that is not planned for, but is in the way; of ``vehicle``, start and goal do not count."""
+
+    vehicle: FreeVehicle
+    poses: FixedPoses
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,18 +81,26 @@ class Polygon:
     corners_m: tuple[tuple[float, float], ...]
 
 
+Obstacle = Union[Disc, Polygon]  # noqa: UP007 - an alias that Python 3.10 evaluates
+
+
 @dataclass(frozen=True, slots=True)
 class FreeSpaceProblem:
     """Who goes where, and what is in the way."""
 
     vehicles: tuple[FreeVehicle, ...]
-    obstacles: tuple[Disc | Polygon, ...]
+    obstacles: tuple[Obstacle, ...]
     border_m: tuple[float, float, float, float]
     """x low, y low, x high, y high: no part of a vehicle leaves it."""
     gap_m: float = 0.02
     """Kept between vehicles at all times."""
     clearance_m: float = 0.01
     """Kept to obstacles at all times; a start or goal that is nearer is refused."""
+    slack_s: float = 0.0
+    """Vehicles keep clear of each other even where one of two is up to this much earlier or later than planned."""
+    fixed: tuple[Fixed, ...] = ()
+    nodes_max: int | None = None
+    """Search nodes to create in all; None: the planner's own budget, which grows with the number of vehicles."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +172,8 @@ class FreeSpacePlan:
 Progress = Callable[[str, int, int], None]
 """Called with what is done, how much of it, and of how much."""
 
-VEHICLES_MAX = 1000
+VEHICLES_MAX = 200
+"""More are refused: at about 40,000 search nodes each, an answer would take minutes."""
 
 
 def plan_free_space(problem: FreeSpaceProblem, progress: Progress | None = None) -> FreeSpacePlan:
@@ -164,10 +196,21 @@ def plan_free_space(problem: FreeSpaceProblem, progress: Progress | None = None)
     return solve(fleet, progress or (lambda _what, _done, _of: None))
 
 
+def misplaced(problem: FreeSpaceProblem) -> list[Unsolved]:
+    """Vehicles whose start or goal cannot be: outside, in an obstacle, or on that of another vehicle."""
+    from planners.free_fleet import Fleet
+
+    validate(problem)
+    return Fleet(problem).misplaced()
+
+
 def validate(problem: FreeSpaceProblem) -> None:
     """Refuse what is no problem at all; see :func:`plan_free_space`."""
     if len(problem.vehicles) > VEHICLES_MAX:
-        raise PlanError(f"{len(problem.vehicles)} vehicles in one free-space problem; the limit is {VEHICLES_MAX}")
+        raise PlanError(
+            f"{len(problem.vehicles)} vehicles in one free-space problem; the limit is {VEHICLES_MAX}, which"
+            f" {problem.vehicles[VEHICLES_MAX].name!r} exceeds: plan them in several sites, or one after the other"
+        )
     names = [vehicle.name for vehicle in problem.vehicles]
     if len(set(names)) != len(names):
         twice = next(name for name in names if names.count(name) > 1)

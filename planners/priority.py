@@ -47,7 +47,8 @@ def solve(fleet: Fleet, progress: Progress) -> FreeSpacePlan:
     stuck = [vehicle for vehicle, route in enumerate(alone) if route is None]
     if stuck:
         names = [fleet.problem.vehicles[vehicle].name for vehicle in stuck]
-        reason = "finds no way from its start to its goal, even with no other vehicle on the site"
+        others = "no other vehicle on the site" if not fleet.fixed else "nobody but who stands or drives already"
+        reason = f"finds no way from its start to its goal, even with {others}"
         return FreeSpacePlan((), tuple(Unsolved(name, reason) for name in names), fleet.searches)
     routes = [route for route in alone if route is not None]
     answer = _by_order(fleet, _Node(tuple(routes), (0,) * fleet.count, _conflicts(fleet, routes)), progress)
@@ -63,6 +64,11 @@ def solve(fleet: Fleet, progress: Progress) -> FreeSpacePlan:
     return FreeSpacePlan(paths, (), fleet.searches)
 
 
+def _nodes_max(fleet: Fleet) -> int:
+    most = fleet.problem.nodes_max
+    return _NODES + _NODES_EACH * fleet.count if most is None else most
+
+
 def _alone(fleet: Fleet, progress: Progress) -> list[Route | None]:
     routes: list[Route | None] = []
     for vehicle in range(fleet.count):
@@ -76,7 +82,7 @@ def _by_order(fleet: Fleet, root: _Node, progress: Progress) -> list[Route] | No
     """Depth-first search over partial orders; None if there is no answer within the budget."""
     stack = [root]
     most = max(1, len(root.conflicts))
-    last = _ORDER_SHARE * (_NODES + _NODES_EACH * fleet.count)
+    last = _ORDER_SHARE * _nodes_max(fleet)
     while stack:
         node = stack.pop()
         if not node.conflicts:
@@ -140,7 +146,7 @@ def _one_by_one(fleet: Fleet, alone: Sequence[Route], progress: Progress) -> lis
     order = sorted(range(fleet.count), key=lambda v: (-alone[v].arrival_s, v))
     moved_up = [0] * fleet.count
     done: list[Route] = []
-    last = _NODES + _NODES_EACH * fleet.count
+    last = _nodes_max(fleet)
     while len(done) < len(order):
         progress("repair", len(done), fleet.count)
         vehicle = order[len(done)]

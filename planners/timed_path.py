@@ -58,15 +58,15 @@ class TimedPath:
         out = bytearray([_VERSION])
         for text in (self.vehicle, self.path_id):
             raw = text.encode()
-            _put(out, len(raw))
+            put_varint(out, len(raw))
             out += raw
-        _put(out, self.t0_ms)
-        _put(out, _zigzag(self.s0_mm))
-        _put(out, self.v0_mmps)
-        _put(out, len(self.segments))
+        put_varint(out, self.t0_ms)
+        put_varint(out, zigzag(self.s0_mm))
+        put_varint(out, self.v0_mmps)
+        put_varint(out, len(self.segments))
         for dt_ms, a_mmps2 in self.segments:
-            _put(out, dt_ms)
-            _put(out, _zigzag(a_mmps2))
+            put_varint(out, dt_ms)
+            put_varint(out, zigzag(a_mmps2))
         return bytes(out)
 
     @staticmethod
@@ -133,15 +133,15 @@ class SegmentArrays:
         return s + v * dt + 0.5 * a * dt * dt, max(0.0, v + a * dt), a
 
 
-def _zigzag(value: int) -> int:
+def zigzag(value: int) -> int:
     return value << 1 if value >= 0 else ((-value) << 1) - 1
 
 
-def _unzigzag(value: int) -> int:
+def unzigzag(value: int) -> int:
     return value >> 1 if not value & 1 else -((value + 1) >> 1)
 
 
-def _put(out: bytearray, value: int) -> None:
+def put_varint(out: bytearray, value: int) -> None:
     if not 0 <= value < _INT_MAX:
         raise PlanError(f"timed path value {value} is outside 0..2^40")
     while value > 0x7F:
@@ -150,7 +150,7 @@ def _put(out: bytearray, value: int) -> None:
     out.append(value)
 
 
-class _Reader:
+class VarintReader:
     """A cursor over canonical bytes that accepts only the shortest form of each varint."""
 
     def __init__(self, raw: bytes) -> None:
@@ -182,16 +182,16 @@ class _Reader:
 
 
 def _decode(raw: bytes) -> TimedPath:
-    reader = _Reader(raw)
+    reader = VarintReader(raw)
     version = reader.varint()
     if version != _VERSION:
         raise PlanError(f"timed path has version {version}; this program knows {_VERSION}")
     vehicle, path_id = reader.text(), reader.text()
-    t0_ms, s0_mm, v0_mmps = reader.varint(), _unzigzag(reader.varint()), reader.varint()
+    t0_ms, s0_mm, v0_mmps = reader.varint(), unzigzag(reader.varint()), reader.varint()
     count = reader.varint()
     if count > SEGMENT_COUNT_MAX:
         raise PlanError(f"timed path has {count} segments; the limit is {SEGMENT_COUNT_MAX}")
-    segments = tuple((reader.varint(), _unzigzag(reader.varint())) for _ in range(count))
+    segments = tuple((reader.varint(), unzigzag(reader.varint())) for _ in range(count))
     if reader.at != len(raw):
         raise PlanError(f"timed path has {len(raw) - reader.at} bytes too many")
     if sum(dt for dt, _ in segments) > DURATION_MS_MAX:

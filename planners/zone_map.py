@@ -134,3 +134,5 @@ class ZoneMap:
     """path_id -> its passages in the order in which they are driven."""
     lanes: tuple[tuple[tuple[float, float], ...], ...] = field(default=(), repr=False)
     """Outlines of lanes in W, for drawing only."""
+    obstacles: tuple[tuple[tuple[float, float], ...], ...] = field(default=(), repr=False)
+    """Outlines of what stands in the way in W, for drawing only."""

@@ -38,14 +38,20 @@ def kinematic_row(vehicle: Vehicle) -> list[float]:
 
 
 @kernel()
-def _drive(state: Floats, row: Floats, steer_wanted: float, accel_wanted: float, dt: float) -> None:
-    """One body by one internal step; ``state`` is x, y, yaw, speed, acceleration, steering."""
-    speed = state[3]
+def _drive(state: Floats, row: Floats, steer_wanted: float, accel_wanted: float, gear: float, dt: float) -> None:
+    """One body by one internal step; ``state`` is x, y, yaw, speed, acceleration, steering.
+
+    ``gear`` is 1 ahead and -1 backwards; a body that rolls the other way is braked by its drive.
+    """
+    speed = abs(state[3])
+    way_sign = gear if speed == 0.0 else math.copysign(1.0, state[3])
     steer = next_steer(state[5], steer_wanted, row, STEER_LAG, dt)
     accel = next_accel(state[4], accel_wanted, speed, row[ACCEL_LAG], dt)
     state[4], state[5] = accel, steer
     grip = row[FRICTION] * GRAVITY_MPS2
     felt = min(grip, max(-grip, accel))
+    if way_sign != gear and felt > 0.0:
+        felt = -felt
     if accel_wanted <= 0.0 and speed < HOLD_MPS:
         felt = -grip
     after = max(0.0, speed + felt * dt)
@@ -56,6 +62,7 @@ def _drive(state: Floats, row: Floats, steer_wanted: float, accel_wanted: float,
     side = math.sqrt(max(0.0, grip * grip - felt * felt))
     if speed * speed * abs(curvature) > side:
         curvature = math.copysign(side / (speed * speed), curvature)
+    way *= way_sign
     turn = curvature * way
     # sin(u)/u of half the turn: the chord of an arc, without dividing by a vanishing curvature.
     half = 0.5 * turn
@@ -67,7 +74,7 @@ def _drive(state: Floats, row: Floats, steer_wanted: float, accel_wanted: float,
         yaw -= 2.0 * math.pi
     elif yaw <= -math.pi:
         yaw += 2.0 * math.pi
-    state[2], state[3] = yaw, after
+    state[2], state[3] = yaw, way_sign * after
 
 
 @kernel()
@@ -143,8 +150,8 @@ def kinematic_advance(
     ----------
     state : float64 [body, 6]
         x, y, yaw of B in W, speed, actual acceleration, actual steering; moved in place.
-    command : float64 [body, 2]
-        Wanted steering, rad, and acceleration, m/s^2.
+    command : float64 [body, 3]
+        Wanted steering, rad, acceleration, m/s^2, and gear, 1 ahead or -1 backwards.
     param : float64 [body, PARAM_COUNT]
     corner, first : float64 [corner, 2], int64 [obstacle + 1]
         Counter-clockwise convex obstacles; obstacle k has corners ``first[k]`` to ``first[k + 1]``.
@@ -163,7 +170,7 @@ def kinematic_advance(
     size, count = state.shape[0], 0
     for step in range(steps):
         for i in range(size):
-            _drive(state[i], param[i], command[i, 0], command[i, 1], dt)
+            _drive(state[i], param[i], command[i, 0], command[i, 1], command[i, 2], dt)
             _outline(state[i], param[i], outline[i])
         for i in range(1, size):
             moved, k = order[i], i

@@ -149,8 +149,8 @@ def vehicle_wrenches(
     ----------
     body : float64 [car, 13]
         Centre of mass x, y, z in W, quaternion x, y, z, w, velocity and angular velocity in W.
-    command : float64 [car, 2]
-        Wanted steering angle (equivalent bicycle), rad, and acceleration, m/s^2.
+    command : float64 [car, 3]
+        Wanted steering angle (equivalent bicycle), rad, acceleration, m/s^2, and gear, 1 ahead or -1 backwards.
     param : float64 [car, PARAM_COUNT]
     dt : float
         s.
@@ -219,7 +219,7 @@ def vehicle_wrenches(
             if brake > 0.0:
                 forward = -math.copysign(min(brake, par[STOP_RATE] * abs(rolling)), rolling) * share
             else:
-                forward = accel * share
+                forward = command[i, 2] * accel * share
             asked = math.hypot(forward, lateral)
             if asked > grip:
                 forward, lateral = forward * grip / asked, lateral * grip / asked

@@ -76,7 +76,7 @@ class BulletWorld:
         self._client: int = self._p.connect(self._p.DIRECT)
         self._time_ns = 0
         self._cars: dict[int, _Car] = {}
-        self._commands: dict[int, tuple[float, float]] = {}
+        self._commands: dict[int, tuple[float, float, float]] = {}
         self._slot_of_body: dict[int, int] = {}
         self._order: list[int] = []
         self._actuator, self._state = np.zeros((0, 2)), np.zeros((0, 6))
@@ -99,7 +99,7 @@ class BulletWorld:
         body_id = self._create(vehicle, x_m, y_m, yaw_rad, speed_mps, turning_radps)
         start = [x_m, y_m, math.remainder(yaw_rad, 2.0 * math.pi), speed_mps, 0.0, steer_rad]
         self._cars[slot] = _Car(body_id, physics_row(vehicle), [steer_rad, 0.0], start)
-        self._commands[slot] = (steer_rad, 0.0)
+        self._commands[slot] = (steer_rad, 0.0, 1.0)
         self._slot_of_body[body_id] = slot
         self._rebuild()
         return slot
@@ -154,10 +154,10 @@ class BulletWorld:
         body_id: int = p.createMultiBody(0.0, shape, basePosition=[*middle.tolist(), 0.0], physicsClientId=client)
         self._slot_of_body[body_id] = -1
 
-    def command(self, slot: int, steer_rad: float, accel_mps2: float) -> None:
+    def command(self, slot: int, steer_rad: float, accel_mps2: float, *, reverse: bool = False) -> None:
         if slot not in self._commands:
             self._car(slot)
-        self._commands[slot] = (steer_rad, accel_mps2)
+        self._commands[slot] = (steer_rad, accel_mps2, -1.0 if reverse else 1.0)
 
     def advance(self, duration_s: float) -> tuple[Contact, ...]:
         count = step_count(duration_s, self.step_s)
@@ -237,7 +237,7 @@ class BulletWorld:
 
     def _take_commands(self) -> None:
         wanted = [self._commands[slot] for slot in self._order]
-        self._command[:] = np.array(wanted, dtype=np.float64).reshape(-1, 2)
+        self._command[:] = np.array(wanted, dtype=np.float64).reshape(-1, 3)
         if not np.isfinite(self._command).all():
             bad = next(s for s in self._order if not all(map(math.isfinite, self._commands[s])))
             raise HardwareError(f"slot {bad} was commanded {self._commands[bad]}: not finite")
@@ -257,6 +257,6 @@ class BulletWorld:
         self._param = np.array([car.param for car in cars], dtype=np.float64).reshape(count, PARAM_COUNT)
         self._actuator = np.array([car.actuator for car in cars], dtype=np.float64).reshape(count, 2)
         self._state = np.array([car.state for car in cars], dtype=np.float64).reshape(count, 6)
-        self._body, self._wrench, self._command = np.zeros((count, 13)), np.zeros((count, 6)), np.zeros((count, 2))
+        self._body, self._wrench, self._command = np.zeros((count, 13)), np.zeros((count, 6)), np.zeros((count, 3))
         self._buffer = self._body.data.cast("B") if count else memoryview(bytearray())
         self._fetch()

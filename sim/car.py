@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from fleet.node.driver import Node
+from fleet.node.free_driver import FreeNode
 from planners.timed_path import TimedPath
 from sim import reactive
 from sim.legacy_traffic import LegacyCar
@@ -23,7 +24,7 @@ class Car:
     """From the rear axle to the front bumper."""
     s_m: float
     """The rear axle's place on the path."""
-    node: Node | None = None
+    node: Node | FreeNode | None = None
     legacy: LegacyCar | None = None
     reactive: ReactiveCar | None = None
     hardware: SimVehicle | None = None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Sequence
+from typing import Protocol
 
 from fleet.node.bodies import planner_body, scale_of
 from fleet.node.road import Roads
@@ -24,6 +25,23 @@ _LATE_S, _ASIDE_M = 0.4, 0.2
 """Whoever passes near the place where a vehicle appears may be this late or early, and both this far aside."""
 Present = tuple[Actor, float, float, "TimedPath | None"]
 """(actor, s_m of its rear axle, speed_mps, plan) of a vehicle on the map, by the truth."""
+
+
+class Gate(Protocol):
+    """Who may come in."""
+
+    @property
+    def waiting(self) -> int:
+        """How many have not entered yet."""
+        ...
+
+    def outside(self) -> list[Actor]:
+        """Who has not entered yet, in the order of arrival."""
+        ...
+
+    def admit(self, now_ms: int, present: Sequence[Present]) -> list[tuple[Actor, float]]:
+        """Who enters now, with what speed."""
+        ...
 
 
 class Entrance:

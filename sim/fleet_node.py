@@ -6,13 +6,10 @@ paths) is computed once per process and shared; what a node knows, decides and p
 
 from __future__ import annotations
 
-import random
 from collections.abc import Mapping, Sequence
-from functools import partial
 from pathlib import Path
 
-from fleet.charter.model import default_charter
-from fleet.node.bodies import scale_of, wire_body
+from fleet.node.bodies import scale_of
 from fleet.node.controllers import CONTROLLERS
 from fleet.node.driver import Node
 from fleet.node.judge import ZoneJudge
@@ -21,18 +18,10 @@ from fleet.node.parts import NodeParts, Noter
 from fleet.node.plan_book import PlanBook
 from fleet.node.planning import ZonePlanner
 from fleet.node.road import Roads
-from fleet.node.signing import Keyring, Signer, simulation_seed
-from fleet.node.stable_log import Medium, StableLog
-from fleet.node.stable_media import FileMedium, MemoryMedium
 from fleet.node.stopwatch import Stopwatch
 from fleet.node.surroundings import Surroundings
-from fleet.protocol import keys
-from fleet.protocol.codec import Codec
-from fleet.protocol.core import Core
-from fleet.protocol.enrolment import VALID_MS_MAX, KeyCertificate, certificate_statement
-from fleet.protocol.ports import Ports
-from fleet.protocol.records import Identity, LiveTube, Local, PlannedBatch, Tuning
-from fleet.protocol.restore import Restored, binding_records, restore, unknown_past
+from fleet.protocol.records import LiveTube, Local, PlannedBatch
+from fleet.protocol.restore import Restored
 from fleet.protocol.wire import Entry, Intent, Proposal
 from hardware.base import VehicleInterface
 from planners.check_fast import FastVerifier
@@ -41,6 +30,7 @@ from planners.registry import PLANNERS
 from planners.spacing import COMFORTABLE, Spacing
 from sim import reactive
 from sim.crashes import place_on
+from sim.node_office import NodeOffice
 from sim.reactive import ReactiveCar
 from sim.stage import Actor, Stage
 from sim.vehicle_backend import SimVehicle
@@ -53,32 +43,6 @@ def clean_store(out: Path) -> Path:
     for left in folder.glob("*.log"):
         left.unlink()
     return folder
-
-
-class TimedKeyring:
-    """A keyring whose work is booked as cryptography."""
-
-    def __init__(self, keyring: Keyring, watch: Stopwatch) -> None:
-        self._keyring, self._watch = keyring, watch
-
-    def verify(self, sender: str, data: bytes, signature: bytes) -> bool:
-        self._watch.enter("crypto")
-        answer = self._keyring.verify(sender, data, signature)
-        self._watch.leave()
-        return answer
-
-
-class TimedSigner:
-    """A signer whose work is booked as cryptography."""
-
-    def __init__(self, signer: Signer, watch: Stopwatch) -> None:
-        self._signer, self._watch = signer, watch
-
-    def sign(self, data: bytes) -> bytes:
-        self._watch.enter("crypto")
-        signature = self._signer.sign(data)
-        self._watch.leave()
-        return signature
 
 
 class TimedJudge(ZoneJudge):
@@ -122,7 +86,7 @@ class NodeFactory:
         self, stage: Stage, planner: str, seed: int, period_s: float, watch: Stopwatch, controller: str = "feedback",
         spacing: Spacing = COMFORTABLE,
     ) -> None:  # fmt: skip
-        self._seed, self._period_s, self._watch = seed, period_s, watch
+        self._period_s, self._watch = period_s, watch
         self.roads = Roads(stage.zone_map)
         self.book = PlanBook(self.roads)
         self.lanes = Lanes(stage.conflicts, self.book)
@@ -133,72 +97,42 @@ class NodeFactory:
         maker = PLANNERS[FirstCome.name if self.reactive else planner]
         self.planner = maker(stage.zone_map, stage.conflicts, spacing)
         self.planning_s: list[float] = []
-        self._keyring = Keyring()
-        self._media: dict[str, Medium] = {}
-        self._codec = Codec(TimedKeyring(self._keyring, watch))
-        self._charter_id = default_charter().charter_id()
-        self._map_digest = bytes.fromhex(stage.zone_map.digest)[:8]
+        self.office = NodeOffice(seed, watch, stage.zone_map.digest)
 
     def make(self, actor: Actor, hardware: VehicleInterface, note: Noter, store_folder: Path | None = None) -> Node:
         """The node of one vehicle, enrolled and ready for its first tick.
 
         Its stable log is a file in ``store_folder``, or in memory.
         """
-        name = actor.vehicle_id
-        self._keyring.enrol(name, Signer(simulation_seed(self._seed, name)).public_key)
-        medium = MemoryMedium(name) if store_folder is None else FileMedium(store_folder / f"{name}.log")
-        self._media[name] = medium
+        self.office.enrol(actor.vehicle_id, store_folder)
         return self._node(actor, hardware, note, actor.start_s_m, None)
 
     def restart(
         self, actor: Actor, hardware: VehicleInterface, note: Noter, now_ms: int, *, log_lost: bool
     ) -> Node:  # fmt: skip
         """The node of a vehicle whose node has died: it has its stable log (or not even that) and its senses."""
-        name, eps_ms = actor.vehicle_id, Tuning().eps_ms
-        if log_lost:
-            self._media[name].replace(b"")
-            restored = unknown_past(now_ms, eps_ms)
-        else:
-            restored = restore(self._log(name).records, name, now_ms, eps_ms)
+        restored = self.office.past(actor.vehicle_id, now_ms, log_lost=log_lost)
         state = hardware.read(now_ms * 1_000_000)
         start_s_m = place_on(self.roads.get(actor.path_id), state.x_m, state.y_m)
         return self._node(actor, hardware, note, start_s_m, restored)
 
-    def certificate(self, name: str) -> KeyCertificate:
-        """Of a vehicle's key, by an authority of this simulation: for evidence that others judge offline."""
-        office = Signer(simulation_seed(self._seed, keys.OFFICE))
-        key = Signer(simulation_seed(self._seed, name)).public_key
-        signature = office.sign(certificate_statement(name, key, 0, VALID_MS_MAX))
-        return KeyCertificate(office.public_key, name, key, 0, VALID_MS_MAX, signature)
-
     def close(self) -> None:
         """Let go of the stable logs."""
-        for medium in self._media.values():
-            medium.close()
-
-    def _log(self, name: str) -> StableLog:
-        return StableLog(self._media[name], partial(binding_records, me=name, eps_ms=Tuning().eps_ms))
+        self.office.close()
 
     def _node(
         self, actor: Actor, hardware: VehicleInterface, note: Noter, start_s_m: float, restored: Restored | None
     ) -> Node:
-        name = actor.vehicle_id
-        signer = Signer(simulation_seed(self._seed, name))
+        name, office = actor.vehicle_id, self.office
         around = Surroundings(self.roads, scale_of(actor.vehicle))
         judge = TimedJudge(name, self.verifier, self.book, self.lanes, around).timed_by(self._watch)
         zone_planner = TimedPlanner(self.planner, self.book, self.lanes).timed_by(self._watch, self.planning_s)
-        identity = Identity(name, wire_body(actor.vehicle), self._charter_id, self._map_digest)
-        draw = random.Random(f"{self._seed}/{name}").randrange
-        ports = Ports(judge, zone_planner, TimedSigner(signer, self._watch), self._codec, draw)
-        core = Core(identity, ports)
-        if restored is not None:
-            core.restore(restored)
         parts = NodeParts(
             name=name,
             vehicle=actor.vehicle,
             hardware=hardware,
             road=self.roads.get(actor.path_id),
-            core=core,
+            core=office.core(actor, judge, zone_planner, restored),
             judge=judge,
             zone_planner=zone_planner,
             planner=self.planner,
@@ -206,9 +140,9 @@ class NodeFactory:
             lanes=self.lanes,
             around=around,
             note=note,
-            codec=self._codec,
-            store=self._log(name),
-            session=self._seed,
+            codec=office.codec,
+            store=office.log(name),
+            session=office.seed,
             watch=self._watch,
             period_s=self._period_s,
             controller=self.controller,

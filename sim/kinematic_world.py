@@ -29,7 +29,7 @@ class KinematicWorld:
         self._time_ns = 0
         self._bodies: dict[int, list[float]] = {}
         """The kernel's parameters of each slot."""
-        self._commands: dict[int, tuple[float, float]] = {}
+        self._commands: dict[int, tuple[float, float, float]] = {}
         self._obstacles: list[Floats] = []
         self._present: list[int] = []
         self._state, self._accel = np.zeros((0, 6)), np.zeros(0)
@@ -41,7 +41,7 @@ class KinematicWorld:
         check_start(x_m, y_m, yaw_rad, speed_mps)
         slot = lowest_free(self._bodies)
         self._bodies[slot] = kinematic_row(vehicle)
-        self._commands[slot] = (steer_rad, 0.0)
+        self._commands[slot] = (steer_rad, 0.0, 1.0)
         self._rebuild((x_m, y_m, math.remainder(yaw_rad, 2.0 * math.pi), speed_mps, 0.0, steer_rad))
         return slot
 
@@ -54,10 +54,10 @@ class KinematicWorld:
         self._obstacles.append(convex_outline(outline))
         self._rebuild()
 
-    def command(self, slot: int, steer_rad: float, accel_mps2: float) -> None:
+    def command(self, slot: int, steer_rad: float, accel_mps2: float, *, reverse: bool = False) -> None:
         if slot not in self._commands:
             self._check(slot)
-        self._commands[slot] = (steer_rad, accel_mps2)
+        self._commands[slot] = (steer_rad, accel_mps2, -1.0 if reverse else 1.0)
 
     def advance(self, duration_s: float) -> tuple[Contact, ...]:
         count = step_count(duration_s, self.step_s)
@@ -90,7 +90,7 @@ class KinematicWorld:
 
     def _take_commands(self) -> None:
         wanted = [self._commands[slot] for slot in self._present]
-        self._command[:] = np.array(wanted, dtype=np.float64).reshape(-1, 2)
+        self._command[:] = np.array(wanted, dtype=np.float64).reshape(-1, 3)
         if not np.isfinite(self._command).all():
             bad = next(s for s in self._present if not all(map(math.isfinite, self._commands[s])))
             raise HardwareError(f"slot {bad} was commanded {self._commands[bad]}: not finite")
@@ -106,7 +106,7 @@ class KinematicWorld:
         self._slots = np.array(self._present, dtype=np.int64)
         params = [self._bodies[slot] for slot in self._present]
         self._param = np.array(params, dtype=np.float64).reshape(count, PARAM_COUNT)
-        self._command, self._outline = np.zeros((count, 2)), np.zeros((count, 6))
+        self._command, self._outline = np.zeros((count, 3)), np.zeros((count, 6))
         self._order = np.arange(count, dtype=np.int64)
         obstacles = self._obstacles
         self._corner = np.concatenate(obstacles) if obstacles else np.zeros((0, 2))

@@ -157,11 +157,13 @@ def ros_name(vehicle_id: str) -> str:
 
 def _map_markers(zone_map: ZoneMap) -> bytes:
     rings = [ring for zone_id in sorted(zone_map.zones) for ring in zone_map.zones[zone_id].outline]
-    writer = _cdr.MarkerWriter(len(zone_map.lanes) + len(rings), 0)
+    writer = _cdr.MarkerWriter(len(zone_map.lanes) + len(rings) + len(zone_map.obstacles), 0)
     for number, lane in enumerate(zone_map.lanes):
         writer.marker(4, ("lanes", number), (0.1, 0.0, 0.0), _MAP_RGBA, points=_closed(lane))
     for number, ring in enumerate(rings):
         writer.marker(4, ("zones", number), (0.2, 0.0, 0.0), _ZONE_RGBA, points=_closed(ring))
+    for number, outline in enumerate(zone_map.obstacles):
+        writer.marker(4, ("obstacles", number), (0.3, 0.0, 0.0), _MAP_RGBA, points=_closed(outline))
     return bytes(writer.cdr.out)
 
 

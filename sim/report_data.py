@@ -96,7 +96,8 @@ def _map(folder: RunFolder) -> dict[str, Any]:
 
     zones = [{"id": zone_id, "rings": [flat(ring) for ring in rings]} for zone_id, rings in folder.map.zones]
     paths = [flat(path.points[:: max(1, round(2.0 / path.step_m)), :2]) for path in folder.map.paths.values()]
-    return {"name": folder.map.name, "lanes": [flat(lane) for lane in folder.map.lanes], "zones": zones, "paths": paths}
+    lanes, obstacles = ([flat(ring) for ring in rings] for rings in (folder.map.lanes, folder.map.obstacles))
+    return {"name": folder.map.name, "lanes": lanes, "zones": zones, "paths": paths, "obstacles": obstacles}
 
 
 def _int16(values: Floats) -> str:

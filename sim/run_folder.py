@@ -74,6 +74,7 @@ class DrawnMap:
     lanes: tuple[Floats, ...]
     zones: tuple[tuple[str, tuple[Floats, ...]], ...]
     paths: dict[str, DrawnPath]
+    obstacles: tuple[Floats, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +154,7 @@ def read_json(path: Path) -> Any:
 
 
 def write_map(folder: Path, zone_map: ZoneMap) -> None:
-    """``map.json``: lanes, zones and thinned paths; coordinates to the millimetre, headings to 1e-5 rad."""
+    """``map.json``: lanes, zones, obstacles and thinned paths; coordinates to the millimetre, headings to 1e-5 rad."""
 
     def points(xy: Any) -> list[list[float]]:
         return [[round(float(x), 3), round(float(y), 3)] for x, y in xy]
@@ -183,6 +184,7 @@ def write_map(folder: Path, zone_map: ZoneMap) -> None:
         "lanes": lanes,
         "zones": zones,
         "paths": paths,
+        "obstacles": [points(ring) for ring in zone_map.obstacles],
     }
     (folder / MAP).write_bytes(_encode(content) + b"\n")
 
@@ -201,4 +203,4 @@ def _map_from(raw: dict[str, Any]) -> DrawnMap:
         for path in raw["paths"]
     }
     zones = tuple((zone["id"], rings(zone["rings"])) for zone in raw["zones"])
-    return DrawnMap(raw["name"], raw["digest"], rings(raw["lanes"]), zones, paths)
+    return DrawnMap(raw["name"], raw["digest"], rings(raw["lanes"]), zones, paths, rings(raw.get("obstacles", ())))

@@ -13,40 +13,40 @@ from __future__ import annotations
 import contextlib
 import gc
 import math
-import platform
-import sys
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from importlib.metadata import PackageNotFoundError, version
+from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
-from fleet.charter.model import default_charter
 from fleet.cli.evidence_shelf import EvidenceShelf
 from fleet.errors import ConfigError, FleetError
 from fleet.node.parts import Noter
 from fleet.node.stopwatch import Stopwatch
-from planners.paths import pose_at
 from planners.registry import PLANNERS
 from planners.timed_path import TimedPath
 from sim import reactive
 from sim.car import Car
 from sim.crashes import Crashes, Switch
-from sim.entrance import Entrance
+from sim.entrance import Entrance, Gate
 from sim.fleet_node import NodeFactory, clean_store
 from sim.interrupt import Interrupt
 from sim.legacy_traffic import LegacyCar
+from sim.manifest import manifest
 from sim.network import Network
 from sim.progress import Progress
 from sim.records import RunLog, Summary, VehicleInfo
 from sim.scenario import Scenario
 from sim.solo import free_flow_s, movement_of
-from sim.stage import Actor, Stage, build_stage, start_steer_rad
+from sim.stage import Actor, Stage, build_stage
 from sim.vehicle_backend import SensorSuite, SimVehicle
 from sim.world import Contact, World
+
+if TYPE_CHECKING:
+    from sim.site_node import SiteNodeFactory
 
 Floats = npt.NDArray[np.float64]
 
@@ -112,21 +112,32 @@ def run(scenario: Scenario, out: Path, options: RunOptions) -> Summary:
         progress.say(f"building {scenario.name}")
         stage = build_stage(scenario)
         period_ms = round(scenario.control.period_s * 1000.0)
-        factory = NodeFactory(
-            stage, scenario.planner, scenario.seed, period_ms * 1e-3, watch, scenario.control.controller,
-            scenario.spacing.spacing,
-        )  # fmt: skip
-        progress.say("measuring free flow")
-        free = _free_flow(scenario, stage, factory, period_ms)
+        factory: NodeFactory | SiteNodeFactory
+        if stage.site is None:
+            factory = NodeFactory(
+                stage, scenario.planner, scenario.seed, period_ms * 1e-3, watch, scenario.control.controller,
+                scenario.spacing.spacing,
+            )  # fmt: skip
+            progress.say("measuring free flow")
+            free = _free_flow(scenario, stage, factory, period_ms)
+        else:
+            from sim.site_node import SiteNodeFactory
+
+            factory = SiteNodeFactory(stage.site, scenario.seed, period_ms * 1e-3, watch)
         for outline in stage.obstacles:
             world.add_obstacle(outline)
         with Interrupt() as interrupt:
-            log = RunLog.create(out, _manifest(scenario, stage, options), stage.zone_map, mcap=options.mcap)
+            log = RunLog.create(out, manifest(scenario, stage, options.command_line), stage.zone_map, mcap=options.mcap)
             watch.restart()
             store = clean_store(out) if scenario.control.store == "files" else None
-            running = Run(
-                scenario, stage, world, factory, log, watch, free, EvidenceShelf(out, factory.certificate), store
-            )
+            shelf = EvidenceShelf(out, factory.office.certificate)
+            if isinstance(factory, NodeFactory):
+                entrance = Entrance(stage, factory.roads, factory.verifier)
+                running = Run(scenario, stage, world, factory, log, watch, free, entrance, shelf, store)
+            else:
+                from sim.site_run import SiteRun
+
+                running = SiteRun(scenario, stage, world, factory, log, watch, shelf, store)
             started = perf_counter()
 
             def finish(status: int) -> Summary:
@@ -158,36 +169,13 @@ def _free_flow(scenario: Scenario, stage: Stage, factory: NodeFactory, period_ms
         )
 
 
-def _manifest(scenario: Scenario, stage: Stage, options: RunOptions) -> dict[str, object]:
-    names = ("accord-fleet", "numpy", "numba", "shapely", "casadi", "pybullet", "msgspec", "pynacl", "pyarrow")
-    versions = {"python": platform.python_version()}
-    for name in names:
-        try:
-            versions[name] = version(name)
-        except PackageNotFoundError:
-            versions[name] = "absent"
-    return {
-        "scenario": {"name": scenario.name, "path": scenario.source, "sha256": scenario.source_sha256},
-        "seed": scenario.seed,
-        "planner": scenario.planner,
-        "controller": scenario.control.controller,
-        "backend": scenario.world,
-        "mechanism": scenario.mechanism,
-        "spacing": asdict(scenario.spacing.spacing),
-        "charter_id": default_charter().charter_id().hex(),
-        "map_digest": stage.zone_map.digest,
-        "versions": versions,
-        "command_line": options.command_line or " ".join(sys.argv),
-        "left_out": [{"what": what, "why": why} for what, why in stage.left_out],
-    }
-
-
 class Run:
     """The loop's state."""
 
     def __init__(
-        self, scenario: Scenario, stage: Stage, world: World, factory: NodeFactory, log: RunLog, watch: Stopwatch,
-        free: Mapping[object, float], shelf: EvidenceShelf, store_folder: Path | None = None,
+        self, scenario: Scenario, stage: Stage, world: World, factory: NodeFactory | SiteNodeFactory, log: RunLog,
+        watch: Stopwatch, free: Mapping[object, float], entrance: Gate, shelf: EvidenceShelf,
+        store_folder: Path | None = None,
     ) -> None:  # fmt: skip
         self._scenario, self._stage, self._world = scenario, stage, world
         self._factory, self._log, self._watch = factory, log, watch
@@ -199,7 +187,7 @@ class Run:
         self._parts = max(1, math.ceil(scenario.control.period_s / scenario.control.log_period_s - 1e-9))
         self._network = Network(scenario.network, scenario.seed)
         self._suite = SensorSuite(world, seed=scenario.seed)
-        self._entrance = Entrance(stage, factory.roads, factory.verifier)
+        self._entrance = entrance
         self._cars: dict[str, Car] = {}
         self._by_slot: dict[int, str] = {}
         self._positions: Floats = np.zeros((64, 2))
@@ -215,15 +203,20 @@ class Run:
         total = len(self._stage.actors)
         progress.start(f"{self._scenario.name}, {self._scenario.world}", total)
         settle_memory()
-        while self.now_ms < end_ms and (self._cars or self._entrance.waiting) and interrupt.caught is None:
+        while self.now_ms < end_ms and (self.under_way or self._entrance.waiting) and interrupt.caught is None:
             self.step()
-            progress.update(total - len(self._cars) - self._entrance.waiting, self.now_ms * 1e-3)
+            progress.update(total - self.under_way - self._entrance.waiting, self.now_ms * 1e-3)
         self._log_truth()
         self._close()
 
     @property
     def on_map(self) -> int:
         """How many vehicles are on the map now."""
+        return len(self._cars)
+
+    @property
+    def under_way(self) -> int:
+        """How many of them have not arrived."""
         return len(self._cars)
 
     def timings(self) -> dict[str, float]:
@@ -265,9 +258,7 @@ class Run:
 
     def _enter(self) -> None:
         for actor, speed_mps in self._entrance.admit(self.now_ms, self._cars_now()):
-            path = self._stage.zone_map.paths[actor.path_id]
-            x, y, yaw = pose_at(path, actor.start_s_m)
-            steer = start_steer_rad(actor, path)
+            x, y, yaw, steer = self._stage.placed(actor)
             slot = self._world.add(actor.vehicle, x, y, yaw, speed_mps, steer)
             self._suite.attach(slot, actor.vehicle)
             self._announce(actor)
@@ -281,7 +272,7 @@ class Run:
                 hardware.gate.configure()
                 hardware.gate.activate()
                 car.hardware = hardware
-                if self._factory.reactive:
+                if isinstance(self._factory, NodeFactory) and self._factory.reactive:
                     car.reactive = self._factory.make_reactive(actor, hardware)
                 else:
                     car.radio = self._network.register(actor.vehicle_id)
@@ -299,11 +290,11 @@ class Run:
 
     def _announce(self, actor: Actor) -> None:
         body = actor.vehicle.body
-        path = self._stage.zone_map.paths[actor.path_id]
+        origin, destination = self._stage.ends(actor)
         info = VehicleInfo(
             vehicle_id=actor.vehicle_id, vehicle_class=actor.vehicle.vehicle_class, length_m=body.length_m,
-            width_m=body.width_m, wheelbase_m=body.wheelbase_m, rear_m=body.rear_overhang_m, origin=path.origin,
-            destination=path.destination, path_id=actor.path_id, role=actor.role, arrival_s=actor.arrival_s,
+            width_m=body.width_m, wheelbase_m=body.wheelbase_m, rear_m=body.rear_overhang_m, origin=origin,
+            destination=destination, path_id=actor.path_id, role=actor.role, arrival_s=actor.arrival_s,
             free_flow_s=self._free.get(movement_of(actor)),
         )  # fmt: skip
         self._log.vehicle(info)

@@ -11,6 +11,7 @@ import hashlib
 import re
 import xml.etree.ElementTree as ET
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 
@@ -26,7 +27,9 @@ from sim.scenario_records import (
     PoissonDemand,
     Scenario,
     ScenarioDocument,
+    SiteSpec,
     SpacingChoice,
+    TaskDemand,
     Turning,
     VehicleDemand,
 )
@@ -42,13 +45,17 @@ __all__ = [
     "PoissonDemand",
     "Scenario",
     "ScenarioDocument",
+    "SiteSpec",
     "SpacingChoice",
+    "TaskDemand",
     "Turning",
     "VehicleDemand",
     "load_scenario",
     "override",
     "scenario_names",
 ]
+
+Named = TypeVar("Named", VehicleDemand, TaskDemand)
 
 SCENARIOS = Path(__file__).parent / "scenarios"
 
@@ -157,6 +164,8 @@ def _from_yaml(path: Path) -> Scenario:
     if demand.vehicles is not None:
         resolved = tuple(_own_vehicle(path, entry) for entry in demand.vehicles)
         demand = msgspec.structs.replace(demand, vehicles=resolved)
+    if demand.tasks is not None:
+        demand = msgspec.structs.replace(demand, tasks=tuple(_own_vehicle(path, task) for task in demand.tasks))
     return _complete(
         msgspec.structs.replace(document, map=map_spec, demand=demand, vehicle=_vehicle_file(path, "vehicle", vehicle)),
         path,
@@ -192,10 +201,10 @@ def _vehicle_file(scenario: Path, key: str, named: str) -> str:
     return _beside(scenario, key, named) if Path(named).suffix in {".yaml", ".yml"} else named
 
 
-def _own_vehicle(scenario: Path, entry: VehicleDemand) -> VehicleDemand:
+def _own_vehicle(scenario: Path, entry: Named) -> Named:
     if entry.vehicle is None:
         return entry
-    return msgspec.structs.replace(entry, vehicle=_vehicle_file(scenario, f"demand.vehicles {entry.id}", entry.vehicle))
+    return msgspec.structs.replace(entry, vehicle=_vehicle_file(scenario, f"demand: vehicle {entry.id}", entry.vehicle))
 
 
 def _scan_commonroad(path: Path) -> bool:

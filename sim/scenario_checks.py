@@ -14,6 +14,7 @@ from sim.crashes import check_faults
 from sim.maps.builtin import BUILTIN_MAPS
 from sim.metric_defs import validate_expectations
 from sim.scenario_records import Demand, Legacy, MapSpec, Point, ScenarioDocument, Turning
+from sim.scenario_site import check_tasks
 
 WORLDS = {
     "bullet": "PyBullet: rigid bodies in contact, compiled tyre and actuator forces (Python 3.10 and 3.11)",
@@ -72,10 +73,11 @@ def check_name(source: str, key: str, value: str, known: Collection[str]) -> Non
 
 
 def _check_map(source: str, spec: MapSpec) -> None:
-    if (spec.builtin is None) == (spec.commonroad is None):
-        given = "neither" if spec.builtin is None else "both"
-        raise ConfigError(f"{source}: map: give builtin or commonroad, exactly one (there is {given})")
-    if spec.commonroad is not None and spec.parameters():
+    given = [name for name in ("builtin", "commonroad", "site") if getattr(spec, name) is not None]
+    if len(given) != 1:
+        found = " and ".join(given) or "none"
+        raise ConfigError(f"{source}: map: give one of builtin, commonroad, site (there is {found})")
+    if spec.builtin is None and spec.parameters():
         name = next(iter(spec.parameters()))
         raise ConfigError(f"{source}: map.{name}: only a built-in map has parameters")
     if spec.builtin is not None:
@@ -106,6 +108,7 @@ def _check_demand(source: str, document: ScenarioDocument) -> None:
         if part is not None and not isinstance(part, int):
             _check_turning(f"{source}: demand.{key}.turning", part.turning)
     _check_vehicles(source, demand)
+    check_tasks(source, document)
 
 
 def _check_turning(where: str, turning: Turning) -> None:

@@ -25,12 +25,27 @@ class _Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     """Base of all records of a scenario file."""
 
 
+class SiteSpec(_Record, frozen=True, kw_only=True):
+    """A depot, a car park, a blocked lane: an area without lanes; the scenario's ``obstacles`` stand on it."""
+
+    border_m: tuple[float, float, float, float]
+    """x low, y low, x high, y high: no vehicle leaves it."""
+    discs: tuple[tuple[float, float, Positive], ...] = ()
+    """Round obstacles: x_m, y_m, radius_m."""
+    speed_mps: Annotated[float, msgspec.Meta(gt=0.0, le=2.0)] = 1.4
+    """At which plans drive, ahead and backwards; stopping distances are proven for at most 2 m/s."""
+    accel_mps2: Annotated[float, msgspec.Meta(gt=0.0, le=2.0)] = 1.4
+    turn_radius_m: Positive | None = None
+    """Smallest radius of plans; left out: what every vehicle here can turn with 0.85 of its steering."""
+
+
 class MapSpec(_Record, frozen=True, kw_only=True):
-    """Either ``builtin`` with its parameters or ``commonroad``; a parameter left out has the map's own default."""
+    """``builtin`` with its parameters, ``commonroad`` or ``site``; a parameter left out has the map's own default."""
 
     builtin: str | None = None
     commonroad: str | None = None
     """Path of a CommonRoad XML file, 2018b or 2020a."""
+    site: SiteSpec | None = None
     arm_m: Positive | None = None
     """Length of each arm, from the junction's centre to its outer end."""
     lane_width_m: Positive | None = None
@@ -44,7 +59,7 @@ class MapSpec(_Record, frozen=True, kw_only=True):
 
     def parameters(self) -> dict[str, float]:
         """The parameters that were given, for the built-in map's function."""
-        names = [name for name in self.__struct_fields__ if name not in {"builtin", "commonroad"}]
+        names = [name for name in self.__struct_fields__ if name not in {"builtin", "commonroad", "site"}]
         return {name: getattr(self, name) for name in names if getattr(self, name) is not None}
 
 
@@ -96,6 +111,18 @@ class VehicleDemand(_Record, frozen=True, kw_only=True):
     """Of a legacy vehicle: false runs the junction."""
 
 
+class TaskDemand(_Record, frozen=True, kw_only=True):
+    """One vehicle on a site: from a pose to a pose, (x_m, y_m, yaw_rad) of its rear axle."""
+
+    id: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_.-]{1,24}$")]
+    start: tuple[float, float, float]
+    goal: tuple[float, float, float]
+    leaves: bool = False
+    """Leaves the site when it has arrived, such as through a gate; otherwise it stays there."""
+    vehicle: str | None = None
+    """A vehicle file or name, where it is another than the scenario's."""
+
+
 class Demand(_Record, frozen=True, kw_only=True):
     """Exactly one of these."""
 
@@ -106,6 +133,8 @@ class Demand(_Record, frozen=True, kw_only=True):
     vehicles: tuple[VehicleDemand, ...] | None = None
     recorded: bool | None = None
     """The recorded vehicles of a CommonRoad map."""
+    tasks: tuple[TaskDemand, ...] | None = None
+    """The vehicles of a site."""
 
     def kind(self) -> str:
         """The key that was given (the first, where there are several)."""

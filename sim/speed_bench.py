@@ -15,7 +15,9 @@ from pathlib import Path
 from statistics import median
 from time import perf_counter
 
+from fleet.cli.evidence_shelf import EvidenceShelf
 from fleet.node.stopwatch import Stopwatch
+from sim.entrance import Entrance
 from sim.fleet_node import NodeFactory
 from sim.records import RunLog
 from sim.runner import Run, make_world, settle_memory
@@ -108,7 +110,9 @@ def _once(case: Case) -> tuple[float, float, dict[str, float]]:
     factory = NodeFactory(stage, scenario.planner, scenario.seed, period_s, watch, spacing=scenario.spacing.spacing)
     with tempfile.TemporaryDirectory() as folder:
         log = RunLog.create(Path(folder) / "run", {"seed": scenario.seed}, stage.zone_map)
-        running = Run(scenario, stage, world, factory, log, watch, {})
+        entrance = Entrance(stage, factory.roads, factory.verifier)
+        shelf = EvidenceShelf(Path(folder), factory.office.certificate)
+        running = Run(scenario, stage, world, factory, log, watch, {}, entrance, shelf)
         while running.on_map < case.vehicles:
             running.step()
         settle_memory()

@@ -19,6 +19,7 @@ from planners.zones import build_zone_map
 from sim.demand import Arrival, arrivals, with_legacy
 from sim.maps.builtin import build
 from sim.scenario import CountDemand, Scenario
+from sim.site import Site, build_site, pose_text
 
 Floats = npt.NDArray[np.float64]
 Ring = tuple[tuple[float, float], ...]
@@ -50,6 +51,23 @@ class Stage:
     actors: tuple[Actor, ...]
     obstacles: tuple[Floats, ...]
     left_out: tuple[tuple[str, str], ...]
+    site: Site | None = None
+    """An area without lanes; then the zone map has no paths."""
+
+    def placed(self, actor: Actor) -> tuple[float, float, float, float]:
+        """x_m, y_m, yaw_rad and steer_rad with which ``actor`` starts."""
+        if self.site is not None:
+            return (*self.site.tasks[actor.vehicle_id].start, 0.0)
+        path = self.zone_map.paths[actor.path_id]
+        return (*pose_at(path, actor.start_s_m), start_steer_rad(actor, path))
+
+    def ends(self, actor: Actor) -> tuple[str, str]:
+        """Where ``actor`` comes from and where it goes, by name."""
+        if self.site is not None:
+            task = self.site.tasks[actor.vehicle_id]
+            return pose_text(task.start), pose_text(task.goal)
+        path = self.zone_map.paths[actor.path_id]
+        return path.origin, path.destination
 
 
 def build_stage(scenario: Scenario) -> Stage:
@@ -62,6 +80,8 @@ def build_stage(scenario: Scenario) -> Stage:
     """
     if scenario.map.builtin is not None:
         return _builtin(scenario, scenario.map.builtin)
+    if scenario.map.site is not None:
+        return _site(scenario)
     return _commonroad(scenario)
 
 
@@ -79,6 +99,14 @@ def _builtin(scenario: Scenario, name: str) -> Stage:
     bodies = {actor.vehicle.vehicle_class: actor.vehicle for actor in cast}
     pairs = [_pair(path.path_id, vehicle) for path in source.paths for _, vehicle in sorted(bodies.items())]
     return _stage(scenario, source.name, source.paths, pairs, cast, source.lanes, (), ())
+
+
+def _site(scenario: Scenario) -> Stage:
+    site = build_site(scenario)
+    cast = tuple(
+        Actor(task.vehicle_id, task.vehicle, "", 0.0, 0.0, 0.0, "honest", True, True) for task in site.tasks.values()
+    )
+    return Stage(scenario.name, site.zone_map, ConflictTables({}, site.zone_map.digest), cast, site.outlines, (), site)
 
 
 def _actor(arrival: Arrival, paths: dict[str, Path]) -> Actor:

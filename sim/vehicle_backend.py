@@ -165,13 +165,13 @@ class SimVehicle:
         return cleared
 
     def capabilities(self) -> Capabilities:
-        return Capabilities("sim", True, False, self._vehicle.sensors.perception_range_m, self._suite.world.step_s)
+        return Capabilities("sim", True, True, self._vehicle.sensors.perception_range_m, self._suite.world.step_s)
 
     def _send(self) -> None:
         driven = self.gate.driven
         if driven is not self._sent:
             self._sent = driven
-            self._suite.world.command(self._slot, driven.steer_rad, driven.accel_mps2)
+            self._suite.world.command(self._slot, driven.steer_rad, driven.accel_mps2, reverse=driven.reverse)
 
     def _draw(self) -> list[float]:
         """Four standard normal numbers."""

@@ -61,8 +61,11 @@ class World(Protocol):
         """A static convex polygon, float64 [corner, 2] in W."""
         ...
 
-    def command(self, slot: int, steer_rad: float, accel_mps2: float) -> None:
-        """Set-points that hold until changed; actuator lag, rate limits and friction act on them."""
+    def command(self, slot: int, steer_rad: float, accel_mps2: float, *, reverse: bool = False) -> None:
+        """Set-points that hold until changed; actuator lag, rate limits and friction act on them.
+
+        A positive acceleration drives ahead, with ``reverse`` backwards; a negative one brakes either way.
+        """
         ...
 
     def advance(self, duration_s: float) -> tuple[Contact, ...]:

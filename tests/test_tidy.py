@@ -64,6 +64,7 @@ VERIFIER_MAY = (
     "planners._check",
     "planners.interface",
     "planners.timed_path",
+    "planners.arc_path",
     "planners.zone_map",
     "planners._jit",
 )

@@ -15,8 +15,8 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Protocol
 
-from fleet.node.road import Road
 from hardware.vehicle import Vehicle
 from planners.timed_path import SegmentArrays
 
@@ -33,6 +33,14 @@ _POSITION_GAIN = 1.2
 _SPEED_GAIN = 3.0
 _HOLD_DECEL = -0.8
 _STANDSTILL_MPS = 0.03
+
+
+class Bend(Protocol):
+    """What is followed: a road, or a stretch of arcs."""
+
+    def curvature(self, s_m: float) -> float:
+        """Curvature (1/m) at ``s_m``."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +73,7 @@ class Tracker:
         self._rear_slip = _SLIP_SHARE * rear_slip
         self._understeer = front_slip - rear_slip
 
-    def steer(self, road: Road, s_m: float, lateral_m: float, heading_error_rad: float, v_mps: float) -> float:
+    def steer(self, road: Bend, s_m: float, lateral_m: float, heading_error_rad: float, v_mps: float) -> float:
         """Front wheel angle (rad); ``heading_error_rad`` = yaw minus the path's tangent."""
         v = max(v_mps, 0.0)
         kappa_ahead = road.curvature(s_m + v * self._steer_lead_s)

@@ -13,6 +13,7 @@ import math
 
 from fleet.node.accounting import Accounting
 from fleet.node.bodies import planner_body, scale_of
+from fleet.node.effects import carry_out
 from fleet.node.engagement import Engagement
 from fleet.node.foresight import Foresight
 from fleet.node.hearing import Hearing
@@ -338,28 +339,8 @@ class Node:
 
     def _carry_out(self, now_ms: int) -> tuple[bytes, ...]:
         """Do what the core asks, in its order; returns what it wants sent."""
-        core = self._parts.core
-        sent: list[bytes] = []
-        while True:
-            ready = core.ready()
-            if not ready:
-                return tuple(sent)
-            if ready.to_persist:
-                self._parts.store.append(ready.to_persist, now_ms)
-            sent += ready.to_send
-            for effect in ready.to_apply:
-                if isinstance(effect, Adopt):
-                    self._adopt(now_ms, effect)
-                elif isinstance(effect, Drop):
-                    self._drop(now_ms, effect)
-                else:
-                    proof: dict[str, object] = {"kind": effect.kind, "first": effect.first, "second": effect.second}
-                    if effect.proposal:
-                        proof["proposal"] = effect.proposal
-                    self._parts.note(now_ms, "contradiction", {"vehicle": effect.vehicle, **proof})
-            for kind, detail in ready.notes:
-                self._parts.note(now_ms, kind, detail)
-            core.advance(ready)
+        parts = self._parts
+        return carry_out(parts.core, parts.store, parts.note, now_ms, self._adopt, self._drop)
 
     def _observe(self, now_ms: int, engagement: Engagement) -> Phase:
         """The vehicle's physical phase at the zone."""

@@ -20,8 +20,7 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from fleet.node.control import Reference, Tracker
-from fleet.node.road import Road
+from fleet.node.control import Bend, Reference, Tracker
 from hardware.vehicle import Vehicle
 from planners.refine import DenseSolver
 from planners.refine_problem import Programme
@@ -88,7 +87,7 @@ class PredictiveTracker(Tracker):
         self._along = _Prediction(a, b, c, np.array([_PLACE_M, _SPEED_MPS, np.inf]), _ACCEL_STEP_MPS2)
         self._angle = self._angle_sent = self._accel = self._accel_sent = 0.0
 
-    def steer(self, road: Road, s_m: float, lateral_m: float, heading_error_rad: float, v_mps: float) -> float:
+    def steer(self, road: Bend, s_m: float, lateral_m: float, heading_error_rad: float, v_mps: float) -> float:
         """See :meth:`fleet.node.control.Tracker.steer`."""
         self._angle += self._done(self._lags.steer_lag_s) * (self._angle_sent - self._angle)
         cell = max(1, round(max(v_mps, _CRAWL_MPS) / _SPEED_GRID_MPS))

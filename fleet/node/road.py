@@ -111,6 +111,6 @@ class Roads:
 
 
 def _flat(parts: list[Any], kind: Any) -> npt.NDArray[Any]:
-    flat = np.ascontiguousarray(np.concatenate(parts), dtype=kind)
+    flat = np.ascontiguousarray(np.concatenate(parts or [[]]), dtype=kind)
     flat.setflags(write=False)
     return flat

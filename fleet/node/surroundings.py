@@ -104,7 +104,7 @@ class Surroundings:
     def _steady(self, tracks: Sequence[Track]) -> None:
         """Put those that stand at the mean of late looks, since only the noise moves."""
         before, self._standing = self._standing, {}
-        for row in np.flatnonzero(self.table[:, 3] <= STATIONARY_MPS * self._scale).tolist():
+        for row in np.flatnonzero(np.abs(self.table[:, 3]) <= STATIONARY_MPS * self._scale).tolist():
             track = tracks[row]
             x, y = before.get(track.track_id, (track.x_m, track.y_m))
             if math.hypot(track.x_m - x, track.y_m - y) > 1.0 * self._scale:

@@ -188,7 +188,7 @@ def test_no_vehicle_is_an_empty_plan() -> None:
         (site(obstacles=[Disc(1.0, 1.0, -1.0)]), "radius_m = -1.0"),
         (site(obstacles=[Polygon(((1.0, 1.0), (2.0, 2.0)))]), "2 corners"),
         (replace(site(), border_m=(0.0, 0.0, -1.0, 5.0)), "border"),
-        (site(*(car(f"v{n}", (5.0, 5.0, 0.0), (9.0, 9.0, 0.0)) for n in range(1001))), "1001 vehicles"),
+        (site(*(car(f"v{n}", (5.0, 5.0, 0.0), (9.0, 9.0, 0.0)) for n in range(500))), "500 vehicles .* 'v200'"),
     ],
 )
 def test_what_is_no_problem_is_refused(problem: FreeSpaceProblem, text: str) -> None:

@@ -111,12 +111,12 @@ expectations: {contacts: 0, mean_delay_s_max: 5.5}
             GOOD.replace("four_way}", "four_way, ring_m: 20}"),
             "map.ring_m: map four_way has no such parameter; it has arm_m, ",
         ),
-        (GOOD.replace("{builtin: four_way}", "{}"), "map: give builtin or commonroad, exactly one (there is neither)"),
-        (GOOD.replace("four_way}", "four_way, commonroad: a.xml}"), "exactly one (there is both)"),
+        (GOOD.replace("{builtin: four_way}", "{}"), "map: give one of builtin, commonroad, site (there is none)"),
+        (GOOD.replace("four_way}", "four_way, commonroad: a.xml}"), "(there is builtin and commonroad)"),
         (GOOD.replace("{builtin: four_way}", "{commonroad: nope.xml}"), "map.commonroad: nope.xml: No such file"),
         (
             GOOD.replace("{count: 8}", "{}"),
-            "demand: give exactly one of poisson, csv, count, vehicles, recorded (there is none)",
+            "demand: give exactly one of poisson, csv, count, vehicles, recorded, tasks (there is none)",
         ),
         (GOOD.replace("{count: 8}", "{count: 8, recorded: true}"), "(there is count, recorded)"),
         (GOOD.replace("{count: 8}", "{count: 0}"), "demand.count: 0 is not in 1..10000"),
@@ -174,7 +174,7 @@ def test_stars_and_both_windings_are_told_apart(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("four_wy", "no scenario named 'four_wy'; known: corridor3, "),
+        ("four_wy", "no scenario named 'four_wy'; known: blocked_lane, corridor3, "),
         ("four_wy", "did you mean four_way?"),
         ("nope.yaml", "nope.yaml: No such file"),
         ("nope.xml", "nope.xml: No such file"),

@@ -212,7 +212,7 @@ def plain_wrench(body: np.ndarray, steer: float, accel: float, row: list[float])
 def wrench(body: np.ndarray, steer: float, accel: float, wanted: float) -> np.ndarray:
     """The kernel's answer with actuators at rest in ``steer`` and ``accel``."""
     out = np.zeros((1, 6))
-    actuator, command = np.array([[steer, accel]]), np.array([[steer, wanted]])
+    actuator, command = np.array([[steer, accel]]), np.array([[steer, wanted, 1.0]])
     row = np.array([physics_row(CAR)])
     vehicle_wrenches(np.ascontiguousarray(body.reshape(1, 13)), command, row, 1 / 240, actuator, np.zeros((5, 9)), out)
     return out[0]

@@ -1,0 +1,37 @@
+"""What a run is, for its ``run.json``: scenario, seed, planner, versions, command."""
+
+from __future__ import annotations
+
+import platform
+import sys
+from dataclasses import asdict
+from importlib.metadata import PackageNotFoundError, version
+
+from fleet.charter.model import default_charter
+from sim.scenario import Scenario
+from sim.stage import Stage
+
+
+def manifest(scenario: Scenario, stage: Stage, command_line: str) -> dict[str, object]:
+    """The part of ``run.json`` that is known before the run."""
+    names = ("accord-fleet", "numpy", "numba", "shapely", "casadi", "pybullet", "msgspec", "pynacl", "pyarrow")
+    versions = {"python": platform.python_version()}
+    for name in names:
+        try:
+            versions[name] = version(name)
+        except PackageNotFoundError:
+            versions[name] = "absent"
+    return {
+        "scenario": {"name": scenario.name, "path": scenario.source, "sha256": scenario.source_sha256},
+        "seed": scenario.seed,
+        "planner": scenario.planner if stage.site is None else "free_space",
+        "controller": scenario.control.controller,
+        "backend": scenario.world,
+        "mechanism": scenario.mechanism,
+        "spacing": asdict(scenario.spacing.spacing),
+        "charter_id": default_charter().charter_id().hex(),
+        "map_digest": stage.zone_map.digest,
+        "versions": versions,
+        "command_line": command_line or " ".join(sys.argv),
+        "left_out": [{"what": what, "why": why} for what, why in stage.left_out],
+    }
