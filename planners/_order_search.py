@@ -134,6 +134,12 @@ def _place(model, k, low, rest, count):  # type: ignore[no-untyped-def]
             low[j] = _open(model, j, least)
 
 
+@kernel((_MODEL, types.int64, types.float64))
+def cost_at(model, v, tau):  # type: ignore[no-untyped-def]
+    """Cost of ``v`` going at ``tau``."""
+    return _cost(model, v, tau)
+
+
 @kernel((_MODEL, _F1))
 def alone(model, low):  # type: ignore[no-untyped-def]
     """``low`` of every vehicle if only the fixed plans are in its way."""

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from planners.first_come import FirstCome
 from planners.interface import Body, Commitment, Conflicts, JointPlan, Refusal, Request
 from planners.order_call import Call, call_of
@@ -63,12 +65,15 @@ class WelfareOrder:
         first_come = list(range(len(call.requests)))
         inside = sum(self._inner.key(request)[0] == 0 for request in call.requests)
         order = best_order(model, inside, self._welfare)
-        plans, refused = self._kernel.planned(prepared, order, decided(model, order)[1])
-        if order != first_come:
-            cost, behind = decided(model, first_come)
+        same = order == first_come
+        behind = np.zeros((len(order), len(order)), dtype=np.int64) if same else decided(model, order)[1]
+        plans, refused = self._kernel.planned(prepared, order, behind)
+        if not same:
+            cost = decided(model, first_come)[0]
             value = value_of(model, plans, call.grid, self._welfare)
             if value.cost > cost - SURE_S * len(order) or not _fair(value, self._welfare):
-                others = self._kernel.planned(prepared, first_come, behind)
+                nothing = np.zeros((len(order), len(order)), dtype=np.int64)
+                others = self._kernel.planned(prepared, first_come, nothing)
                 if not _better(value, value_of(model, others[0], call.grid, self._welfare), self._welfare):
                     plans, refused = others
         able = {request.body.vehicle for request in call.requests}

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 from planners.all_way_stop import AllWayStop
 from planners.first_come import FirstCome
@@ -14,6 +15,7 @@ from planners.order import WelfareOrder
 from planners.right_before_left import RightBeforeLeft
 from planners.signals import SignalActuated, SignalFixed
 from planners.tile_reservation import TileReservation
+from planners.welfare import Welfare
 from planners.zone_map import ZoneMap
 
 Maker = Callable[[ZoneMap, Conflicts], JointPlanner]
@@ -41,3 +43,12 @@ PLANNERS: dict[str, Maker] = {
     f"{FirstCome.name}+refine": refined(FirstCome),
     f"{WelfareOrder.name}+refine": refined(WelfareOrder),
 }
+
+
+def make_planner(name: str, zone_map: ZoneMap, conflicts: Conflicts, welfare: Welfare) -> JointPlanner:
+    """The planner of that name; one that weighs vehicles against each other does so by ``welfare``."""
+    base, _, more = name.partition("+")
+    if base != WelfareOrder.name:
+        return PLANNERS[name](zone_map, conflicts)
+    maker: Maker = partial(WelfareOrder, welfare=welfare)
+    return refined(maker)(zone_map, conflicts) if more else maker(zone_map, conflicts)

@@ -35,7 +35,8 @@ from fleet.protocol.wire import Entry, Intent, Proposal
 from hardware.base import VehicleInterface
 from planners.check_fast import FastVerifier
 from planners.first_come import FirstCome
-from planners.registry import PLANNERS
+from planners.registry import make_planner
+from planners.welfare import Welfare
 from sim import reactive
 from sim.crashes import place_on
 from sim.reactive import ReactiveCar
@@ -126,12 +127,15 @@ class NodeFactory:
         self.controller = CONTROLLERS[controller]
         self.reactive = planner == reactive.NAME
         """Vehicles have no nodes; the planner is then for free-flow times only."""
-        self.planner = PLANNERS[FirstCome.name if self.reactive else planner](stage.zone_map, stage.conflicts)
+        charter = default_charter()
+        welfare = Welfare.of_thousandths(charter.weights_milli, charter.starvation_bound_s)
+        name = FirstCome.name if self.reactive else planner
+        self.planner = make_planner(name, stage.zone_map, stage.conflicts, welfare)
         self.planning_s: list[float] = []
         self._keyring = Keyring()
         self._media: dict[str, Medium] = {}
         self._codec = Codec(TimedKeyring(self._keyring, watch))
-        self._charter_id = default_charter().charter_id()
+        self._charter_id = charter.charter_id()
         self._map_digest = bytes.fromhex(stage.zone_map.digest)[:8]
 
     def make(self, actor: Actor, hardware: VehicleInterface, note: Noter, store_folder: Path | None = None) -> Node:

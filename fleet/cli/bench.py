@@ -66,6 +66,19 @@ def _demand(settings: Settings) -> str:
     return table(rows)
 
 
+def _order(settings: Settings) -> str:
+    """The order search: times, optimality, marginal welfare."""
+    from time import process_time
+
+    from sim.plan_bench_order import COUNTS, Bench, plot, table
+    from sim.plan_bench_refine import Ground
+
+    bench = Bench(Ground.four_way(), process_time, lambda line: click.echo(line, err=True))
+    times, gaps = bench.times(COUNTS, 20), bench.gaps(range(1000))
+    plot(times, gaps, settings.out)
+    return table(times, gaps, bench.marginals((4, 8, 12), 20), bench.replans((12, 49), 20))
+
+
 def _refine(settings: Settings) -> str:
     """Refined plans against the plans as they came, and against one joint programme."""
     from time import perf_counter
@@ -90,7 +103,12 @@ def _free_space(settings: Settings) -> str:
     return free_space_tables(settings.data / "clmapf", lambda line: click.echo(line, err=True))
 
 
-SECTIONS: dict[str, Callable[[Settings], str]] = {"demand": _demand, "refine": _refine, "free-space": _free_space}
+SECTIONS: dict[str, Callable[[Settings], str]] = {
+    "demand": _demand,
+    "order": _order,
+    "refine": _refine,
+    "free-space": _free_space,
+}
 """Name -> what measures it and returns its tables as Markdown; pictures go to ``Settings.out``."""
 
 
