@@ -362,6 +362,10 @@ def test_shapely_sees_no_contact_in_any_plan(name: str) -> None:
     crowds_without_contact(name, range(300))
 
 
+def test_shapely_sees_no_contact_in_refined_plans() -> None:
+    crowds_without_contact("welfare+refine", range(300, 315))
+
+
 def test_shapely_sees_a_contact_where_one_is() -> None:
     asked = crowd(ground(), 1, 2)
     twins = [replace(asked[0].approach, vehicle=one.body.vehicle) for one in asked]
