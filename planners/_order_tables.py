@@ -133,6 +133,8 @@ def _least(tau, times, base, width, first_mark, count, other, pad, kind):  # typ
             continue
         first = times[base + first_mark + q]
         if first == -math.inf:
+            if passes <= tau[0]:
+                continue  # both are past it, the other before this vehicle's motion begins
             return math.inf
         if passes == math.inf:
             if first > cleared:

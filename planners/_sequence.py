@@ -57,7 +57,8 @@ class Crowd(NamedTuple):
     ends: npt.NDArray[np.float64]
     """[vehicle]: where it has cleared the zone, where it should stand at the end, and where at most; m"""
     start: npt.NDArray[np.float64]
-    """[vehicle]: s (m) where the plan may change, margin (m), standstill gap (m), slowest roll (m/s)"""
+    """[vehicle]: s (m) where the plan may change, margin (m), standstill gap (m), slowest roll (m/s),
+    gap to crossing vehicles (m)"""
     pads: npt.NDArray[np.int64]
     """[kind]: cells"""
     limits: npt.NDArray[np.float64]
@@ -219,7 +220,7 @@ def perform(crowd, order, begin, n0, loss, behind, made, counts):  # type: ignor
         a, b = crowd.sec_of[v], crowd.sec_of[v + 1]
         sec_s, sec_w = crowd.sec_s[a:b], crowd.sec_w[a:b]
         work = np.zeros((6, 2 * (b - a) + 4))
-        margin, gap[1] = crowd.start[v, 1], crowd.start[v, 2]
+        margin, gap[0], gap[1] = crowd.start[v, 1], crowd.start[v, 4], crowd.start[v, 2]
         clear, stop_m, line = crowd.ends[v, 0], crowd.ends[v, 1], crowd.ends[v, 2]
         c = _items(crowd, v, n0, made, behind, braked, items, steps, state, knots, driven, wide)
         ours, our_steps, ours_state = items[:c], steps[:c], state[:c]

@@ -11,11 +11,12 @@ import math
 from collections.abc import Sequence, Set
 
 from fleet.errors import PlanError
-from planners.approach import approach_plan
+from planners.approach import Ahead, approach_plan
 from planners.blocking import Obstacle, TimeGrid
 from planners.interface import Body, Commitment, Conflicts, JointPlan, Refusal, Request
 from planners.profile import start_at
 from planners.sequential import Sequential
+from planners.spacing import COMFORTABLE, Spacing
 from planners.tasks import Task
 from planners.timed_path import TimedPath
 from planners.zone_map import ZoneMap
@@ -25,9 +26,10 @@ class FirstCome:
     """The joint planner ``first_come``. Not for use by two threads at once: it owns scratch arrays."""
 
     name = "first_come"
+    open_orders = False
 
-    def __init__(self, zone_map: ZoneMap, conflicts: Conflicts) -> None:
-        self.sequential = Sequential(zone_map, conflicts)
+    def __init__(self, zone_map: ZoneMap, conflicts: Conflicts, spacing: Spacing = COMFORTABLE) -> None:
+        self.sequential = Sequential(zone_map, conflicts, spacing)
 
     def plan(self, requests: Sequence[Request], commitments: Sequence[Commitment], *, now_ms: int) -> JointPlan:
         """Plan ``requests`` one by one; see :class:`planners.interface.JointPlanner`.
@@ -80,9 +82,10 @@ class FirstCome:
         now_ms: int,
         stop_s_m: float,
         leader: Commitment | None,
+        guide: TimedPath | None = None,
     ) -> TimedPath:
         """See :class:`planners.interface.JointPlanner`."""
-        return approach_plan(self.sequential, body, path_id, state, now_ms, (stop_s_m, leader))
+        return approach_plan(self.sequential, body, path_id, state, now_ms, Ahead(stop_s_m, leader, guide))
 
     def answer(self, request: Request, task: Task, unplanned: Set[str]) -> TimedPath | Refusal:
         """Plan one vehicle; ``unplanned`` are those of the call that have no plan yet or were refused."""

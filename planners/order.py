@@ -20,6 +20,7 @@ from planners.order_model import OrderModels
 from planners.order_search import best_order, decided
 from planners.order_value import Value, value_of
 from planners.sequence import Prepared, SequenceKernel
+from planners.spacing import COMFORTABLE, Spacing
 from planners.timed_path import TimedPath
 from planners.welfare import Welfare
 from planners.zone_map import ZoneMap
@@ -35,11 +36,18 @@ class WelfareOrder:
     """The joint planner ``welfare``. Not for use by two threads at once: it owns scratch arrays."""
 
     name = "welfare"
+    open_orders = True
 
-    def __init__(self, zone_map: ZoneMap, conflicts: Conflicts, welfare: Welfare | None = None) -> None:
-        self._inner = FirstCome(zone_map, conflicts)
+    def __init__(
+        self,
+        zone_map: ZoneMap,
+        conflicts: Conflicts,
+        spacing: Spacing = COMFORTABLE,
+        welfare: Welfare | None = None,
+    ) -> None:
+        self._inner = FirstCome(zone_map, conflicts, spacing)
         self._welfare = welfare or Welfare()
-        self._marks = Marks(self._inner.sequential.tables)
+        self._marks = Marks(self._inner.sequential.tables, spacing)
         self._models = OrderModels(self._inner.sequential, self._welfare)
         self._kernel = SequenceKernel(self._inner, GENTLE_LOSS_S)
 
@@ -92,9 +100,10 @@ class WelfareOrder:
         now_ms: int,
         stop_s_m: float,
         leader: Commitment | None,
+        guide: TimedPath | None = None,
     ) -> TimedPath:
         """See :class:`planners.interface.JointPlanner`."""
-        return self._inner.approach(body, path_id, state, now_ms=now_ms, stop_s_m=stop_s_m, leader=leader)
+        return self._inner.approach(body, path_id, state, now_ms=now_ms, stop_s_m=stop_s_m, leader=leader, guide=guide)
 
 
 def _fair(value: Value, welfare: Welfare) -> bool:

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from planners.blocking import HEADWAY, STANDSTILL_M, Ints, Set, TableStore, margin_m
+from planners.blocking import HEADWAY, Ints, Set, TableStore, margin_m
 from planners.interface import Body
-from planners.profile import size_scale
+from planners.spacing import Spacing
 from planners.zone_map import Floats
 
 PITCH_M = 8.0
@@ -54,8 +54,8 @@ class Layout:
 class Marks:
     """Corners of all pairs of kinds asked for so far."""
 
-    def __init__(self, tables: TableStore) -> None:
-        self._tables = tables
+    def __init__(self, tables: TableStore, spacing: Spacing) -> None:
+        self._tables, self._spacing = tables, spacing
         self._corners: dict[tuple[Kind, Kind], list[tuple[Floats, Floats, int]]] = {}
         self._sets: dict[tuple[Kind, Kind], list[Set]] = {}
         self._layouts: dict[tuple[str, int, tuple[Kind, ...]], Layout] = {}
@@ -122,5 +122,5 @@ class Marks:
         wanted = max(CORNER_COUNT_MIN, math.ceil(span_m / PITCH_M) + 1)
         if len(rises) > wanted:
             rises = rises[np.unique(np.linspace(0, len(rises) - 1, wanted).round().astype(np.int64))]
-        gap = STANDSTILL_M * size_scale(body) if kind == HEADWAY else 0.0
+        gap = self._spacing.gap_m(body.footprint, shared=kind == HEADWAY)
         return (first + rises) * step_m - margin_m(body), reach[rises] + gap, kind

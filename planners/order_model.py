@@ -14,7 +14,7 @@ import numpy as np
 from planners import _order_search, _order_tables
 from planners._blocking import CELL_MS
 from planners._order_search import Model
-from planners.blocking import CROSSING_S, HEADWAY_S, Ints
+from planners.blocking import Ints
 from planners.interface import Request
 from planners.order_call import Call
 from planners.profile import arrays_of, drive_from, usable
@@ -29,7 +29,6 @@ GRID_COUNT = _UNTIL_STAND + len(_AFTER_STAND_S)
 _SHARES = np.concatenate([np.linspace(0.0, 1.0, _UNTIL_STAND), np.ones(len(_AFTER_STAND_S))])
 _MORE_S = np.concatenate([np.zeros(_UNTIL_STAND), _AFTER_STAND_S])
 SHUT_COUNT_MAX = 4096
-_PAD_S = np.array([round(CROSSING_S * 1000) // CELL_MS, round(HEADWAY_S * 1000) // CELL_MS]) * (CELL_MS * 1e-3)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +57,8 @@ class OrderModels:
 
     def __init__(self, sequential: Sequential, welfare: Welfare) -> None:
         self._sequential, self._welfare = sequential, welfare
+        cells = [sequential.spacing.cells(CELL_MS, shared=shared) for shared in (False, True)]
+        self._pad_s = np.array(cells) * (CELL_MS * 1e-3)
         self._driven = np.zeros((4, sequential.room.smooth.shape[1]))
         self._shut = np.zeros((SHUT_COUNT_MAX, 2))
 
@@ -76,7 +77,7 @@ class OrderModels:
             k = arrays_of(obstacle.plan)
             _order_tables.known(k.t_s, k.s_m, k.v_mps, k.a_mps2, start_s, layout.marks_m[ident[v]], times, int(base[v]))
         after = np.empty((count, count, GRID_COUNT))
-        corners = layout.corners_of, layout.corners, _PAD_S
+        corners = layout.corners_of, layout.corners, self._pad_s
         _order_tables.order_tables(tau, times, base[:count], width[:count], ident[:count], *corners, after)
         shut_from = np.zeros(count + 1, dtype=np.int64)
         rows = _order_tables.closed(tau, times, base, width, ident, *corners, self._shut, shut_from)

@@ -5,8 +5,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
+from typing import Protocol
 
 from planners.all_way_stop import AllWayStop
 from planners.first_come import FirstCome
@@ -14,20 +14,25 @@ from planners.interface import Conflicts, JointPlanner
 from planners.order import WelfareOrder
 from planners.right_before_left import RightBeforeLeft
 from planners.signals import SignalActuated, SignalFixed
+from planners.spacing import COMFORTABLE, Spacing
 from planners.tile_reservation import TileReservation
 from planners.welfare import Welfare
 from planners.zone_map import ZoneMap
 
-Maker = Callable[[ZoneMap, Conflicts], JointPlanner]
+
+class Maker(Protocol):
+    """What makes a planner for a map."""
+
+    def __call__(self, zone_map: ZoneMap, conflicts: Conflicts, spacing: Spacing = COMFORTABLE) -> JointPlanner: ...
 
 
 def refined(maker: Maker) -> Maker:
     """The maker of the same planner, refined; CasADi is imported when one is made."""
 
-    def make(zone_map: ZoneMap, conflicts: Conflicts) -> JointPlanner:
+    def make(zone_map: ZoneMap, conflicts: Conflicts, spacing: Spacing = COMFORTABLE) -> JointPlanner:
         from planners.refine import RefinedPlanner, Refiner
 
-        return RefinedPlanner(maker(zone_map, conflicts), Refiner(zone_map, conflicts))
+        return RefinedPlanner(maker(zone_map, conflicts, spacing), Refiner(zone_map, conflicts, spacing=spacing))
 
     return make
 
@@ -45,10 +50,12 @@ PLANNERS: dict[str, Maker] = {
 }
 
 
-def make_planner(name: str, zone_map: ZoneMap, conflicts: Conflicts, welfare: Welfare) -> JointPlanner:
+def make_planner(
+    name: str, zone_map: ZoneMap, conflicts: Conflicts, spacing: Spacing, welfare: Welfare
+) -> JointPlanner:
     """The planner of that name; one that weighs vehicles against each other does so by ``welfare``."""
     base, _, more = name.partition("+")
     if base != WelfareOrder.name:
-        return PLANNERS[name](zone_map, conflicts)
+        return PLANNERS[name](zone_map, conflicts, spacing)
     maker: Maker = partial(WelfareOrder, welfare=welfare)
-    return refined(maker)(zone_map, conflicts) if more else maker(zone_map, conflicts)
+    return (refined(maker) if more else maker)(zone_map, conflicts, spacing)

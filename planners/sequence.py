@@ -15,17 +15,16 @@ import numpy as np
 from planners import _sequence
 from planners._blocking import CELL_MS
 from planners._sequence import SEGMENT_ROOM, Crowd
-from planners.blocking import CROSSING_S, HEADWAY_S, STANDSTILL_M, Ints, Obstacle, margin_m
+from planners.blocking import Ints, Obstacle, margin_m
 from planners.first_come import FirstCome
 from planners.interface import Refusal, Request
 from planners.order_call import Call
 from planners.profile import drive_from, lag_s, sampled, size_scale
 from planners.rounding import rounding_limits
+from planners.spacing import Spacing
 from planners.tasks import EASE, ROLL_MPS_MIN, Outset
 from planners.timed_path import TimedPath
 from planners.zone_map import Floats
-
-_PADS = np.array([round(CROSSING_S * 1000) // CELL_MS, round(HEADWAY_S * 1000) // CELL_MS], dtype=np.int64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +48,7 @@ class SequenceKernel:
         if len({outset.start.time_ms for outset in call.outsets}) > 1:
             return None
         tables, layout, base_ms = self._inner.sequential.tables, call.layout, call.grid.base_ms
+        spacing = self._inner.sequential.spacing
         tables.pack()
         vehicles = list(zip(call.requests, call.outsets, strict=True))
         count = len(vehicles)
@@ -72,8 +72,8 @@ class SequenceKernel:
             sec_w=np.concatenate([one.square for one in sections]),
             sec_of=np.concatenate([[0], np.cumsum([len(one.start_m) for one in sections])]).astype(np.int64),
             ends=np.array([(o.clear_s_m, o.stop_m, o.line_m) for _, o in vehicles]),
-            start=np.array([_margins(r, o) for r, o in vehicles]),
-            pads=_PADS,
+            start=np.array([_margins(r, o, spacing) for r, o in vehicles]),
+            pads=np.array([spacing.cells(CELL_MS, shared=shared) for shared in (False, True)], dtype=np.int64),
             limits=np.array([(*rounding_limits(r.body.limits), o.path.length_m + r.body.footprint.rear_m + 0.001)
                              for r, o in vehicles]),
             whole=np.array([_whole(r, o, base_ms) for r, o in vehicles], dtype=np.int64),
@@ -143,9 +143,10 @@ class SequenceKernel:
         return answer
 
 
-def _margins(request: Request, outset: Outset) -> tuple[float, float, float, float]:
-    scale = size_scale(request.body)
-    return outset.start.s_m, margin_m(request.body), STANDSTILL_M * scale, ROLL_MPS_MIN * scale
+def _margins(request: Request, outset: Outset, spacing: Spacing) -> tuple[float, float, float, float, float]:
+    body = request.body
+    lane, across = (spacing.gap_m(body.footprint, shared=shared) for shared in (True, False))
+    return outset.start.s_m, margin_m(body), lane, ROLL_MPS_MIN * size_scale(body), across
 
 
 def _whole(request: Request, outset: Outset, base_ms: int) -> tuple[int, int, int, int, int, int]:

@@ -25,6 +25,7 @@ from planners.profile import (
     size_scale,
     start_at,
 )  # fmt: skip
+from planners.spacing import COMFORTABLE, Spacing
 from planners.timed_path import TimedPath
 from planners.zone_map import Floats, MotionLimits, Passage, Path, ZoneMap
 
@@ -80,8 +81,9 @@ class Task:
 class Tasks:
     """Tables, sections and scratch space for planning vehicles one by one on a map."""
 
-    def __init__(self, zone_map: ZoneMap, conflicts: Conflicts) -> None:
+    def __init__(self, zone_map: ZoneMap, conflicts: Conflicts, spacing: Spacing = COMFORTABLE) -> None:
         self.zone_map = zone_map
+        self.spacing = spacing
         self.tables = TableStore(conflicts)
         self.room = Workspace()
         self._sections: dict[tuple[str, MotionLimits], Sections] = {}
@@ -143,7 +145,7 @@ class Tasks:
         if isinstance(outset, Refusal):
             return outset
         path, start = outset.path, outset.start
-        blocking = Blocking(body, path.path_id, obstacles, grid, self.tables)
+        blocking = Blocking(body, path.path_id, obstacles, grid, self.tables, self.spacing)
         task = Task(
             body, path, outset.sections, request.approach, start, outset.clear_s_m, outset.stop_m, outset.line_m,
             blocking, grid, grid.mark(),

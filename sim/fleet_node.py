@@ -36,6 +36,7 @@ from hardware.base import VehicleInterface
 from planners.check_fast import FastVerifier
 from planners.first_come import FirstCome
 from planners.registry import make_planner
+from planners.spacing import COMFORTABLE, Spacing
 from planners.welfare import Welfare
 from sim import reactive
 from sim.crashes import place_on
@@ -117,8 +118,9 @@ class NodeFactory:
     """Makes the nodes of one run."""
 
     def __init__(
-        self, stage: Stage, planner: str, seed: int, period_s: float, watch: Stopwatch, controller: str = "feedback"
-    ) -> None:
+        self, stage: Stage, planner: str, seed: int, period_s: float, watch: Stopwatch, controller: str = "feedback",
+        spacing: Spacing = COMFORTABLE,
+    ) -> None:  # fmt: skip
         self._seed, self._period_s, self._watch = seed, period_s, watch
         self.roads = Roads(stage.zone_map)
         self.book = PlanBook(self.roads)
@@ -130,7 +132,7 @@ class NodeFactory:
         charter = default_charter()
         welfare = Welfare.of_thousandths(charter.weights_milli, charter.starvation_bound_s)
         name = FirstCome.name if self.reactive else planner
-        self.planner = make_planner(name, stage.zone_map, stage.conflicts, welfare)
+        self.planner = make_planner(name, stage.zone_map, stage.conflicts, spacing, welfare)
         self.planning_s: list[float] = []
         self._keyring = Keyring()
         self._media: dict[str, Medium] = {}

@@ -284,7 +284,7 @@ def test_nobody_overtakes_in_a_lane(seed: int) -> None:
 @pytest.mark.parametrize("seed", range(4))
 def test_the_starvation_bound_is_hard(seed: int) -> None:
     """Nobody waits longer than the bound unless first come, first served makes it wait as long."""
-    strict = WelfareOrder(ground().zone_map, ground().conflicts, Welfare(starvation_s=0.0))
+    strict = WelfareOrder(ground().zone_map, ground().conflicts, welfare=Welfare(starvation_s=0.0))
     asked = crowd(ground(), seed, 7)
     answer = strict.plan(asked, [], now_ms=0)
     assert judged(answer, asked) == []
