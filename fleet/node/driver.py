@@ -353,7 +353,9 @@ class Node:
                 elif isinstance(effect, Drop):
                     self._drop(now_ms, effect)
                 else:
-                    proof = {"kind": effect.kind, "first": effect.first.hex(), "second": effect.second.hex()}
+                    proof: dict[str, object] = {"kind": effect.kind, "first": effect.first, "second": effect.second}
+                    if effect.proposal:
+                        proof["proposal"] = effect.proposal
                     self._parts.note(now_ms, "contradiction", {"vehicle": effect.vehicle, **proof})
             for kind, detail in ready.notes:
                 self._parts.note(now_ms, kind, detail)
