@@ -31,7 +31,7 @@ WINDOW_MAX = 12
 _FRONT = 6
 """Most lists kept of each subset; more are searched in vain at worst."""
 _SAME = 1e-9
-_WINDOW, _ROUNDS, _PLATOON, _REACH = 8, 4, 4, 12
+_WINDOW, _ROUNDS, _PLATOON, _REACH = 6, 2, 4, 12
 """Of the neighbourhoods: vehicles searched exactly at once, rounds of such windows, longest block moved, farthest
 move."""
 _BEYOND = 1e6
@@ -63,6 +63,7 @@ _F1 = types.Array(types.float64, 1, "C")
 _F2 = types.Array(types.float64, 2, "C")
 _F3 = types.Array(types.float64, 3, "C")
 _I1 = types.Array(types.int64, 1, "C")
+_I2 = types.Array(types.int64, 2, "C")
 _MODEL = types.NamedTuple((_F2, _F2, _F3, _F2, _I1, _F1, _F1, _I1), Model)
 
 
@@ -131,6 +132,12 @@ def _place(model, k, low, rest, count):  # type: ignore[no-untyped-def]
         least = _behind(model, k, g, share, j)
         if least > low[j]:
             low[j] = _open(model, j, least)
+
+
+@kernel((_MODEL, types.int64, types.float64))
+def cost_at(model, v, tau):  # type: ignore[no-untyped-def]
+    """Cost of ``v`` going at ``tau``."""
+    return _cost(model, v, tau)
 
 
 @kernel((_MODEL, _F1))
@@ -400,3 +407,42 @@ def improve(model, order, lo, start, moves, budget, seed, out):  # type: ignore[
                 cost = _replay(model, order, begin, low, spent)
     out[0], out[1] = tried, better
     return cost - spent[lo]
+
+
+@kernel((_MODEL, _I1, _F1, _I2))
+def decide(model, order, low, behind):  # type: ignore[no-untyped-def]
+    """Place ``order`` from ``low``, gaps before those placed used where there is room; returns what it costs.
+
+    ``low`` becomes the tau of each vehicle; behind[v, u] becomes 1 where v passes after u and would otherwise not.
+    """
+    total, n = 0.0, order.shape[0]
+    cell, share = np.zeros(n, dtype=np.int64), np.zeros(n)
+    for p in range(n):
+        v = order[p]
+        tau, settled = low[v], False
+        while not settled and tau < math.inf:
+            settled = True
+            tau = _open(model, v, tau)
+            for q in range(p):
+                u = order[q]
+                if low[u] == math.inf:
+                    if model.leader[v] == u:
+                        tau = math.inf
+                    continue
+                least = _behind(model, u, cell[u], share[u], v)
+                if tau >= least - 1e-9 or tau == math.inf:
+                    continue
+                g, part = _cell(model, v, tau)
+                if model.leader[v] == u or _behind(model, v, g, part, u) > low[u]:
+                    tau, settled = least, False
+        low[v] = tau
+        total += _cost(model, v, tau)
+        if tau == math.inf:
+            continue
+        cell[v], share[v] = _cell(model, v, tau)
+        for q in range(p):
+            u = order[q]
+            if low[u] < math.inf and _behind(model, u, cell[u], share[u], v) > model.tau[v, 0]:
+                if model.leader[v] == u or _behind(model, v, cell[v], share[v], u) > low[u]:
+                    behind[v, u] = 1
+    return total

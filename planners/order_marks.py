@@ -18,11 +18,12 @@ from planners.interface import Body
 from planners.spacing import Spacing
 from planners.zone_map import Floats
 
-PITCH_M = 5.0
+PITCH_M = 8.0
 """Corners of a shared lane lie this far apart ..."""
-CORNER_COUNT_MIN = 8
+CORNER_COUNT_MIN = 6
 """... but each set has this many, if its staircase does."""
 LAYOUTS_KEPT = 256
+Ints3 = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,13 +36,19 @@ class Kind:
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """The marks of the kinds in one call, and which of them belong together (``planners/_order_tables.py``)."""
+    """What the kinds in one call have to do with each other, as the kernels take it."""
 
-    ident: dict[Kind, int]
     marks_m: tuple[Floats, ...]
-    """[kind]: float64 [mark]; the last two become the line and the place where the vehicle has cleared the zone."""
-    sets_of: npt.NDArray[np.int64]
+    """[kind]: float64 [mark]; the last one is where the vehicle has cleared the zone."""
+    corners_of: Ints3
+    """[first, after, 2]: rows of ``corners``"""
+    corners: Ints
+    """[row]: first mark of who goes first, of who goes after, number of marks, crossing or headway"""
+    sets_of: Ints3
+    """[own, other, 2]: rows of ``sets``"""
     sets: Ints
+    """[row]: offset into the table store, first bin, bin count, crossing or headway"""
+    steps: Floats
 
 
 class Marks:
@@ -50,48 +57,59 @@ class Marks:
     def __init__(self, tables: TableStore, spacing: Spacing) -> None:
         self._tables, self._spacing = tables, spacing
         self._corners: dict[tuple[Kind, Kind], list[tuple[Floats, Floats, int]]] = {}
-        self._layouts: dict[tuple[str, tuple[Kind, ...]], Layout] = {}
+        self._sets: dict[tuple[Kind, Kind], list[Set]] = {}
+        self._layouts: dict[tuple[str, int, tuple[Kind, ...]], Layout] = {}
 
     def kind(self, body: Body, path_id: str) -> Kind:
         """The kind of a body on a path."""
         return Kind(path_id, self._tables.outline(body))
 
-    def layout(self, zone_id: str, kinds: Sequence[Kind], bodies: Sequence[Body], ends: Sequence[Floats]) -> Layout:
-        """The layout of these kinds at a zone; ``bodies`` and ``ends`` (line, clear; m) are one of each kind."""
-        key = (zone_id, tuple(kinds))
+    def meet(self, kind: Kind, body: Body, other: Kind, other_body: Body) -> list[Set]:
+        """All conflict sets of the two."""
+        found = self._sets.get((kind, other))
+        if found is None:
+            found = self._sets[kind, other] = self._tables.of(kind.path_id, body, other.path_id, other_body)
+        return found
+
+    def layout(self, zone_id: str, kinds: dict[Kind, Body], asked: int, clear_m: Sequence[float]) -> Layout:
+        """The layout of ``kinds`` at a zone; the first ``asked`` are those of vehicles to be planned."""
+        key = (zone_id, asked, tuple(kinds))
         found = self._layouts.pop(key, None)
         if found is None:
-            found = self._made(kinds, bodies, ends)
+            found = self._made(kinds, asked, clear_m)
             while len(self._layouts) >= LAYOUTS_KEPT:
                 del self._layouts[next(iter(self._layouts))]
         self._layouts[key] = found
         return found
 
-    def _made(self, kinds: Sequence[Kind], bodies: Sequence[Body], ends: Sequence[Floats]) -> Layout:
-        parts: list[list[Floats]] = [[] for _ in kinds]
-        size = [0] * len(kinds)
-        sets_of = np.zeros((len(kinds), len(kinds), 2), dtype=np.int64)
-        rows: list[tuple[int, int, int, int]] = []
-        for i in range(len(kinds)):
-            for j in range(len(kinds)):
-                sets_of[i, j, 0] = len(rows)
-                for own, other, kind in self.corners(kinds[j], bodies[j], kinds[i], bodies[i]):
-                    first = size[i]
-                    parts[i].append(other)
-                    size[i] += len(other)
-                    rows.append((first, size[j], len(own), kind))
-                    parts[j].append(own)
-                    size[j] += len(own)
-                sets_of[i, j, 1] = len(rows)
-        marks = tuple(np.concatenate([*part, ends[k]]) for k, part in enumerate(parts))
-        sets = np.array(rows, dtype=np.int64).reshape(len(rows), 4)
-        return Layout({kind: k for k, kind in enumerate(kinds)}, marks, sets_of, sets)
+    def _made(self, kinds: dict[Kind, Body], asked: int, clear_m: Sequence[float]) -> Layout:
+        members, count = list(kinds.items()), len(kinds)
+        parts: list[list[Floats]] = [[] for _ in members]
+        size = [0] * count
+        corners_of, sets_of = (np.zeros((count, count, 2), dtype=np.int64) for _ in range(2))
+        corners: list[tuple[int, int, int, int]] = []
+        sets: list[Set] = []
+        for i in range(count):
+            for j in range(count):
+                corners_of[i, j, 0], sets_of[i, j, 0] = len(corners), len(sets)
+                if i < asked or j < asked:
+                    sets += self.meet(*members[i], *members[j])
+                    for own, other, kind in self.corners(*members[j], *members[i]):
+                        corners.append((size[i], size[j] + (len(other) if i == j else 0), len(own), kind))
+                        for member, marks in ((i, other), (j, own)):
+                            parts[member].append(marks)
+                            size[member] += len(marks)
+                corners_of[i, j, 1], sets_of[i, j, 1] = len(corners), len(sets)
+        marks = tuple(np.concatenate([*part, [clear_m[k]]]) for k, part in enumerate(parts))
+        packed = np.array(corners, dtype=np.int64).reshape(len(corners), 4)
+        rows = np.array([one[:4] for one in sets], dtype=np.int64).reshape(len(sets), 4)
+        return Layout(marks, corners_of, packed, sets_of, rows, np.array([one[4] for one in sets], dtype=np.float64))
 
     def corners(self, kind: Kind, body: Body, other: Kind, other_body: Body) -> list[tuple[Floats, Floats, int]]:
         """(own s, the other's s, crossing or headway) for "own passes after the other", of each conflict set."""
         key = (kind, other)
         if key not in self._corners:
-            sets = self._tables.of(kind.path_id, body, other.path_id, other_body)
+            sets = self.meet(kind, body, other, other_body)
             self._corners[key] = [self._staircase(one, body) for one in sets]
         return self._corners[key]
 

@@ -7,7 +7,6 @@ what an order will cost, closely enough to choose the few that are worth profile
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,18 +14,20 @@ import numpy as np
 from planners import _order_search, _order_tables
 from planners._blocking import CELL_MS
 from planners._order_search import Model
-from planners.blocking import Obstacle, TimeGrid
-from planners.interface import Body, Refusal, Request
-from planners.order_marks import Kind, Marks
-from planners.profile import arrays_of, usable
+from planners.blocking import Ints
+from planners.interface import Request
+from planners.order_call import Call
+from planners.profile import arrays_of, drive_from, usable
 from planners.sequential import Sequential
-from planners.tasks import Task
+from planners.tasks import Outset
 from planners.welfare import REFUSED_S, Welfare
 from planners.zone_map import Floats
 
-_UNTIL_STAND = 9
-_AFTER_STAND_S = (0.5, 3.0, 8.0, 20.0, 50.0, 100.0)
+_UNTIL_STAND = 7
+_AFTER_STAND_S = (1.0, 6.0, 25.0, 100.0)
 GRID_COUNT = _UNTIL_STAND + len(_AFTER_STAND_S)
+_SHARES = np.concatenate([np.linspace(0.0, 1.0, _UNTIL_STAND), np.ones(len(_AFTER_STAND_S))])
+_MORE_S = np.concatenate([np.zeros(_UNTIL_STAND), _AFTER_STAND_S])
 SHUT_COUNT_MAX = 4096
 
 
@@ -56,110 +57,69 @@ class OrderModels:
 
     def __init__(self, sequential: Sequential, welfare: Welfare) -> None:
         self._sequential, self._welfare = sequential, welfare
-        self._marks = Marks(sequential.tables, sequential.spacing)
         cells = [sequential.spacing.cells(CELL_MS, shared=shared) for shared in (False, True)]
         self._pad_s = np.array(cells) * (CELL_MS * 1e-3)
         self._driven = np.zeros((4, sequential.room.smooth.shape[1]))
         self._shut = np.zeros((SHUT_COUNT_MAX, 2))
 
-    def model(self, ordered: Sequence[Request], commitments: Sequence[Obstacle], grid: TimeGrid) -> OrderModel:
-        """The model of ``ordered`` (first-come order, at least one) among ``commitments``; what cannot be planned is
-        left out."""
-        seq = self._sequential
-        made = [(request, seq.task(request, [], grid)) for request in ordered]
-        tasks = [(request, task) for request, task in made if not isinstance(task, Refusal)]
-        requests = [request for request, _ in tasks]
-        members = [(r.body, r.approach.path_id) for r in requests] + [(c.body, c.plan.path_id) for c in commitments]
-        kinds = [self._marks.kind(body, path_id) for body, path_id in members]
-        first: dict[Kind, tuple[Body, str]] = {}
-        for kind, member in zip(kinds, members, strict=True):
-            first.setdefault(kind, member)
-        distinct = sorted(first, key=lambda kind: (kind.path_id, kind.outline))
-        zone_id = requests[0].zone_id if requests else ""
-        bodies = [first[kind][0] for kind in distinct]
-        layout = self._marks.layout(zone_id, distinct, bodies, [self._ends(*first[kind], zone_id) for kind in distinct])
-        ident = np.array([layout.ident[kind] for kind in kinds], dtype=np.int64)
-        width = np.array([len(layout.marks_m[k]) for k in ident], dtype=np.int64)
-        count = len(requests)
-        rows = np.where(np.arange(len(members)) < count, GRID_COUNT, 1)
-        base = np.concatenate([[0], np.cumsum(rows * width)[:-1]]).astype(np.int64)
-        times = np.empty(int((rows * width).sum()))
+    def model(self, call: Call) -> OrderModel:
+        """The model of one call."""
+        layout, ident, count = call.layout, call.ident, len(call.requests)
+        width = np.array([len(marks) for marks in layout.marks_m], dtype=np.int64)[ident]
+        size = np.where(np.arange(len(ident)) < count, GRID_COUNT, 1) * width
+        base = np.concatenate([[0], np.cumsum(size)[:-1]]).astype(np.int64)
+        times = np.empty(int(size.sum()))
         tau, traits = np.empty((count, GRID_COUNT)), np.empty((count, GRID_COUNT, 3))
-        for v, (_, task) in enumerate(tasks):
-            self._respond(task, layout.marks_m[ident[v]], times, int(base[v]), (tau[v], traits[v]))
-        start_s = grid.base_ms * 1e-3
-        for v, commitment in enumerate(commitments, start=count):
-            k = arrays_of(commitment.plan)
+        for v in range(count):
+            self._respond(call, v, times, int(base[v]), (tau[v], traits[v]))
+        start_s = call.grid.base_ms * 1e-3
+        for v, obstacle in enumerate(call.fixed, start=count):
+            k = arrays_of(obstacle.plan)
             _order_tables.known(k.t_s, k.s_m, k.v_mps, k.a_mps2, start_s, layout.marks_m[ident[v]], times, int(base[v]))
         after = np.empty((count, count, GRID_COUNT))
-        _order_tables.order_tables(
-            tau, times, base[:count], width[:count], ident[:count], layout.sets_of, layout.sets, self._pad_s, after
-        )
+        corners = layout.corners_of, layout.corners, self._pad_s
+        _order_tables.order_tables(tau, times, base[:count], width[:count], ident[:count], *corners, after)
         shut_from = np.zeros(count + 1, dtype=np.int64)
-        closed = _order_tables.closed(
-            tau, times, base, width, ident, layout.sets_of, layout.sets, self._pad_s, self._shut, shut_from
-        )
-        clear = np.array(
-            [times[base[v] : base[v] + GRID_COUNT * width[v]].reshape(GRID_COUNT, -1)[:, -1] for v in range(count)]
-        )
-        return self._priced(
-            tasks,
-            clear.reshape(count, GRID_COUNT),
-            traits,
-            tau,
-            after,
-            (self._shut[: max(0, closed)].copy(), shut_from),
-            grid,
-        )
+        rows = _order_tables.closed(tau, times, base, width, ident, *corners, self._shut, shut_from)
+        clear = times[(base[:count] + width[:count] - 1)[:, None] + np.arange(GRID_COUNT) * width[:count, None]]
+        return self._priced(call, (clear, traits), (tau, after, self._shut[: max(0, rows)].copy(), shut_from))
 
-    def _ends(self, body: Body, path_id: str, zone_id: str) -> Floats:
-        for passage in self._sequential.zone_map.passages.get(path_id, ()):
-            if passage.zone_id == zone_id:
-                return np.array([passage.line_s_m - body.footprint.front_m, passage.exit_s_m + body.footprint.rear_m])
-        return np.zeros(2)
-
-    def _respond(self, task: Task, marks: Floats, times: Floats, base: int, out: tuple[Floats, Floats]) -> None:
-        seq = self._sequential
-        drive = seq.drive(task, task.stop_m, 1.0)
+    def _respond(self, call: Call, v: int, times: Floats, base: int, out: tuple[Floats, Floats]) -> None:
+        seq, outset, body = self._sequential, call.outsets[v], call.requests[v].body
+        drive = drive_from(outset.start, call.grid.base_ms, body, outset.path, stop_s_m=outset.stop_m, ease=1.0)
         tau, traits = out
         stand_s = max(0.25, drive.v / drive.brake) + drive.lag
-        tau[:_UNTIL_STAND] = drive.t + np.linspace(0.0, stand_s, _UNTIL_STAND)
-        tau[_UNTIL_STAND:] = drive.t + stand_s + np.array(_AFTER_STAND_S)
-        sections = task.sections
+        tau[:] = drive.t + stand_s * _SHARES + _MORE_S
+        sections = outset.sections
         _order_tables.respond(
-            drive, sections.start_m, sections.square, tau, marks, seq.room.work(sections), seq.room.knots,
-            self._driven, times, base, traits,
+            drive, sections.start_m, sections.square, tau, call.layout.marks_m[call.ident[v]], seq.room.work(sections),
+            seq.room.knots, self._driven, times, base, traits,
         )  # fmt: skip
 
-    def _priced(self, tasks, clear, traits, tau, after, shut, grid) -> OrderModel:
-        count = len(tasks)
-        requests = tuple(request for request, _ in tasks)
-        free = np.empty(count)
-        accel = np.empty(count)
-        for v, (_, task) in enumerate(tasks):
-            k = int(np.searchsorted(task.sections.start_m, task.clear_s_m, side="right")) - 1
-            free[v], accel[v] = math.sqrt(float(task.sections.square[k])), usable(task.body.limits)[0]
+    def _priced(
+        self, call: Call, driven: tuple[Floats, Floats], tables: tuple[Floats, Floats, Floats, Ints]
+    ) -> OrderModel:
+        """Costs of each tau, from when the vehicles are clear and from their traits."""
+        clear, traits = driven
+        tau, after, shut, shut_from = tables
+        requests, welfare = call.requests, self._welfare
+        free, accel = np.array([self._free(outset, r) for outset, r in zip(call.outsets, requests, strict=True)]).T
         slow = np.maximum(0.0, free[:, None] - traits[:, :, 0])
-        clear_s = clear + slow * slow / (2.0 * accel * free)[:, None]
-        delay = clear_s - clear_s[:, :1]
-        age = np.array([clear_s[v, 0] + (grid.base_ms - r.arrived_ms) * 1e-3 for v, r in enumerate(requests)])
-        welfare = self._welfare
-        cost = np.array(
-            [
-                welfare.cost(delay[v], (traits[v, :, 1], traits[v, :, 2]), r.urgency, float(age[v]))
-                for v, r in enumerate(requests)
-            ]
-        ).reshape(count, GRID_COUNT)
-        refused = np.array(
-            [
-                float(welfare.cost(np.array([REFUSED_S]), (np.ones(1), np.zeros(1)), r.urgency, float(age[v]))[0])
-                for v, r in enumerate(requests)
-            ]
-        )
+        clear = clear + slow * slow / (2.0 * accel * free)[:, None]
+        delay = clear - clear[:, :1]
+        age = clear[:, 0] + np.array([(call.grid.base_ms - r.arrived_ms) * 1e-3 for r in requests])
+        urgency = np.array([r.urgency for r in requests])
+        cost = welfare.cost(delay, (traits[:, :, 1], traits[:, :, 2]), urgency[:, None], age[:, None])
+        refused = welfare.cost(np.full(len(requests), REFUSED_S), (np.ones(1), np.zeros(1)), urgency, age)
         index = {request.body.vehicle: v for v, request in enumerate(requests)}
         leader = np.array([index.get(r.lane_leader or "", -1) for r in requests], dtype=np.int64)
-        tables = Model(tau, cost, after, *shut, np.full(count, math.inf), refused, leader)
-        low = np.empty(count)
-        _order_search.alone(tables, low)
-        clear_m = np.array([task.clear_s_m for _, task in tasks])
-        return OrderModel(requests, tables, low, delay, age, clear_m, clear_s[:, 0].copy(), free, accel)
+        limit = np.full(len(requests), math.inf)
+        made = Model(tau, cost, after, shut, shut_from, limit, refused, leader)
+        low = np.empty(len(requests))
+        _order_search.alone(made, low)
+        clear_m = np.array([outset.clear_s_m for outset in call.outsets])
+        return OrderModel(requests, made, low, delay, age, clear_m, clear[:, 0].copy(), free, accel)
+
+    def _free(self, outset: Outset, request: Request) -> tuple[float, float]:
+        k = int(np.searchsorted(outset.sections.start_m, outset.clear_s_m, side="right")) - 1
+        return math.sqrt(float(outset.sections.square[k])), usable(request.body.limits)[0]

@@ -18,7 +18,7 @@ EXACT_COUNT_MAX = 10
 NODES_MAX = 20_000
 """Lists begun at most in an exact search: no scene of 10 in the bench takes a twentieth of it."""
 MOVES_PER_VEHICLE = 10
-_WINDOW_NODES = 300
+_WINDOW_NODES = 60
 Order = npt.NDArray[np.int64]
 
 
@@ -36,9 +36,33 @@ def best_order(model: OrderModel, inside: int, welfare: Welfare) -> list[int]:
     if count - inside <= EXACT_COUNT_MAX:
         _order_search.search(tables, order, inside, count, low, NODES_MAX, 0.0, best, out)
     else:
+        best = _start(model, tables, inside)
         moves = MOVES_PER_VEHICLE * (count - inside)
         _order_search.improve(tables, best, inside, low, moves, _WINDOW_NODES, seed_of(model), out)
     return [int(k) for k in best]
+
+
+def _start(model: OrderModel, tables: Model, inside: int) -> Order:
+    """First come, first served, or who is clear first goes first (leaders before followers): what costs less."""
+    count = len(model.requests)
+    clear = [float(np.interp(model.low[v], tables.tau[v], model.delay_s[v])) + model.clear_s[v] for v in range(count)]
+    waiting, early = list(range(inside, count)), list(range(inside))
+    while waiting:
+        free = [v for v in waiting if tables.leader[v] not in waiting]
+        early.append(min(free or waiting, key=lambda v: (clear[v], v)))
+        waiting.remove(early[-1])
+    starts = np.arange(count, dtype=np.int64), np.array(early, dtype=np.int64)
+    costs = [_order_search.evaluate(tables, order, 0, model.low.copy()) for order in starts]
+    return starts[0] if costs[0] <= costs[1] else starts[1]
+
+
+def decided(model: OrderModel, order: list[int]) -> tuple[float, Order]:
+    """(cost; who passes after whom of those before it, int64 [vehicle, vehicle]) if vehicles are planned in
+    ``order``."""
+    count = len(order)
+    behind = np.zeros((count, count), dtype=np.int64)
+    cost = _order_search.decide(model.tables, np.array(order, dtype=np.int64), model.low.copy(), behind)
+    return float(cost), behind
 
 
 def limited(model: OrderModel, welfare: Welfare) -> Model:

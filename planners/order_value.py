@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from planners.blocking import TimeGrid
-from planners.interface import JointPlan
 from planners.order_model import OrderModel
 from planners.profile import arrays_of
 from planners.timed_path import TimedPath
@@ -25,12 +25,11 @@ class Value:
     wait_s: tuple[float, ...]
 
 
-def value_of(model: OrderModel, answer: JointPlan, grid: TimeGrid, welfare: Welfare) -> Value:
-    """The value of ``answer`` to the requests of ``model``."""
-    plans = {plan.vehicle: plan for plan in answer.plans}
+def value_of(model: OrderModel, plans: Mapping[int, TimedPath], grid: TimeGrid, welfare: Welfare) -> Value:
+    """The value of ``plans`` (by the vehicle's number) to the requests of ``model``."""
     total, waits = 0.0, []
     for v, request in enumerate(model.requests):
-        plan = plans.get(request.body.vehicle)
+        plan = plans.get(v)
         if plan is None:
             total += float(model.tables.refused[v])
             waits.append(math.inf)
@@ -41,7 +40,7 @@ def value_of(model: OrderModel, answer: JointPlan, grid: TimeGrid, welfare: Welf
         delay = clear_s - grid.base_ms * 1e-3 - float(model.clear_s[v])
         age = float(model.age_s[v])
         traits = np.array([stands]), np.array([lost])
-        total += float(welfare.cost(np.array([delay]), traits, request.urgency, age)[0])
+        total += float(welfare.cost(np.array([delay]), traits, np.array([request.urgency]), np.array([age]))[0])
         waits.append(age + delay)
     return Value(total, tuple(waits))
 

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Protocol
 
 from planners.all_way_stop import AllWayStop
@@ -15,6 +16,7 @@ from planners.right_before_left import RightBeforeLeft
 from planners.signals import SignalActuated, SignalFixed
 from planners.spacing import COMFORTABLE, Spacing
 from planners.tile_reservation import TileReservation
+from planners.welfare import Welfare
 from planners.zone_map import ZoneMap
 
 
@@ -46,3 +48,14 @@ PLANNERS: dict[str, Maker] = {
     f"{FirstCome.name}+refine": refined(FirstCome),
     f"{WelfareOrder.name}+refine": refined(WelfareOrder),
 }
+
+
+def make_planner(
+    name: str, zone_map: ZoneMap, conflicts: Conflicts, spacing: Spacing, welfare: Welfare
+) -> JointPlanner:
+    """The planner of that name; one that weighs vehicles against each other does so by ``welfare``."""
+    base, _, more = name.partition("+")
+    if base != WelfareOrder.name:
+        return PLANNERS[name](zone_map, conflicts, spacing)
+    maker: Maker = partial(WelfareOrder, welfare=welfare)
+    return (refined(maker) if more else maker)(zone_map, conflicts, spacing)

@@ -33,9 +33,24 @@ AIM_SHORT_M = 0.3
 """Plans stand this far before the line they must not pass (model cars in proportion)."""
 EASE = 0.6
 """Share of the braking limit that is used while there is room."""
-_ROLL_MPS_MIN = 1.0
+ROLL_MPS_MIN = 1.0
 """Slower than this a vehicle had better drive on and stand (model cars in proportion)."""
 _NEVER = 1e4
+
+
+@dataclass(frozen=True, slots=True)
+class Outset:
+    """Where a vehicle starts, and where it may end."""
+
+    path: Path
+    sections: Sections
+    start: Start
+    clear_s_m: float
+    """The rear axle has cleared the zone from here on."""
+    stop_m: float
+    """Where the rear axle should stand in the end, or inf."""
+    line_m: float
+    """Where it may stand at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,8 +124,8 @@ class Tasks:
         """Take back a grid's rows, which may have grown."""
         self._rows = grid.rows
 
-    def task(self, request: Request, obstacles: list[Obstacle], grid: TimeGrid) -> Task | Refusal:
-        """Prepare to plan ``request`` against ``obstacles`` (which must not hold the vehicle's own plan)."""
+    def outset(self, request: Request, grid: TimeGrid) -> Outset | Refusal:
+        """Where ``request`` starts and may end."""
         body, approach = request.body, request.approach
         path = self.path(approach.path_id)
         passage = self.passage(path.path_id, request.zone_id)
@@ -122,9 +137,19 @@ class Tasks:
         start = start_at(approach, request.switch_ms)
         if start.time_ms >= grid.end_ms:
             return Refusal(body.vehicle, "horizon")
+        return Outset(path, self.sections(path, body.limits), start, clear, stop, line)
+
+    def task(self, request: Request, obstacles: list[Obstacle], grid: TimeGrid) -> Task | Refusal:
+        """Prepare to plan ``request`` against ``obstacles`` (which must not hold the vehicle's own plan)."""
+        outset, body = self.outset(request, grid), request.body
+        if isinstance(outset, Refusal):
+            return outset
+        path, start = outset.path, outset.start
         blocking = Blocking(body, path.path_id, obstacles, grid, self.tables, self.spacing)
-        sections = self.sections(path, body.limits)
-        task = Task(body, path, sections, approach, start, clear, stop, line, blocking, grid, grid.mark())
+        task = Task(
+            body, path, outset.sections, request.approach, start, outset.clear_s_m, outset.stop_m, outset.line_m,
+            blocking, grid, grid.mark(),
+        )  # fmt: skip
         self._let_followers_brake(task, blocking.place(start.s_m, task.cell))
         return task
 
@@ -207,7 +232,7 @@ class Tasks:
         if not count or drive.v < 0.1 or reach[1] == math.inf:
             return None
         sections, work, shape = task.sections, self.room.work(task.sections), self.room.shape
-        wish = np.array([reach[0], reach[1], _ROLL_MPS_MIN * size_scale(task.body)])
+        wish = np.array([reach[0], reach[1], ROLL_MPS_MIN * size_scale(task.body)])
         found = _profile.gentle(
             drive, sections.start_m, sections.square, con_t, con_u, count, wish, work, self.room.knots, shape
         )

@@ -55,8 +55,8 @@ class Welfare:
             raise PlanError(f"welfare has no term {unknown[0]!r}; known: {', '.join(known)}")
         return Welfare(**{name: weights_milli.get(name, 0) / 1000.0 for name in known}, starvation_s=starvation_s)
 
-    def cost(self, delay_s: Floats, traits: tuple[Floats, Floats], urgency: float, age_s: float) -> Floats:
-        """Costs of one vehicle for each of several ways to go, float64 [way].
+    def cost(self, delay_s: Floats, traits: tuple[Floats, Floats], urgency: Floats, age_s: Floats) -> Floats:
+        """Costs of ways to go; arrays that fit each other.
 
         ``traits``: whether it stands (0 or 1) and J/kg braked away. ``age_s``: its wait until it is clear, where
         ``delay_s`` is 0.
@@ -67,7 +67,7 @@ class Welfare:
             (self.delay + self.urgency * urgency) * delay_s
             + self.stops * stands
             + self.energy * lost / ENERGY_UNIT
-            + self.fairness * (wait * wait - max(0.0, age_s) ** 2) / (2.0 * FAIRNESS_S)
+            + self.fairness * (wait * wait - np.maximum(0.0, age_s) ** 2) / (2.0 * FAIRNESS_S)
         )
 
     def wait_limit_s(self, first_come_s: float) -> float:

@@ -26,8 +26,9 @@ from fleet.protocol.wire import Entry, Intent, Proposal
 from hardware.base import VehicleInterface
 from planners.check_fast import FastVerifier
 from planners.first_come import FirstCome
-from planners.registry import PLANNERS
+from planners.registry import make_planner
 from planners.spacing import COMFORTABLE, Spacing
+from planners.welfare import Welfare
 from sim import reactive
 from sim.crashes import place_on
 from sim.node_office import NodeOffice
@@ -94,8 +95,10 @@ class NodeFactory:
         self.controller = CONTROLLERS[controller]
         self.reactive = planner == reactive.NAME
         """Vehicles have no nodes; the planner is then for free-flow times only."""
-        maker = PLANNERS[FirstCome.name if self.reactive else planner]
-        self.planner = maker(stage.zone_map, stage.conflicts, spacing)
+        charter = default_charter()
+        welfare = Welfare.of_thousandths(charter.weights_milli, charter.starvation_bound_s)
+        name = FirstCome.name if self.reactive else planner
+        self.planner = make_planner(name, stage.zone_map, stage.conflicts, spacing, welfare)
         self.planning_s: list[float] = []
         self.office = NodeOffice(seed, watch, stage.zone_map.digest)
 

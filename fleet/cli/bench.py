@@ -67,6 +67,19 @@ def _demand(settings: Settings) -> str:
     return table(rows)
 
 
+def _order(settings: Settings) -> str:
+    """The order search: times, optimality, marginal welfare."""
+    from time import process_time
+
+    from sim.plan_bench_order import COUNTS, Bench, plot, table
+    from sim.plan_bench_refine import Ground
+
+    bench = Bench(Ground.four_way(), process_time, lambda line: click.echo(line, err=True))
+    times, gaps = bench.times(COUNTS, 20), bench.gaps(range(1000))
+    plot(times, gaps, settings.out)
+    return table(times, gaps, bench.marginals((4, 8, 12), 20), bench.replans((12, 49), 20))
+
+
 def _saturation(settings: Settings) -> str:
     """Vehicles an hour when more want through than can."""
     from sim.plan_bench_demand import Workload, saturation
@@ -111,6 +124,7 @@ def _free_space(settings: Settings) -> str:
 
 SECTIONS: dict[str, Callable[[Settings], str]] = {
     "demand": _demand,
+    "order": _order,
     "saturation": _saturation,
     "refine": _refine,
     "free-space": _free_space,
