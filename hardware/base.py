@@ -15,10 +15,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import NamedTuple, Protocol
 
-import numpy as np
-import numpy.typing as npt
-
-Floats = npt.NDArray[np.float64]
+BODY_FRAME = "base_link"
+"""The frame in which commands are meant: B, by the name that ROS gives it. Others are refused."""
 
 
 class Lifecycle(Enum):
@@ -76,6 +74,7 @@ class Command(NamedTuple):
     accel_mps2: float
     """Longitudinal acceleration wanted; negative brakes. Standstill is held while speed is zero and
     the wanted acceleration is not positive."""
+    frame_id: str = BODY_FRAME
 
 
 class Applied(NamedTuple):
@@ -85,6 +84,21 @@ class Applied(NamedTuple):
     accel_mps2: float
     limited_by: tuple[str, ...]
     """One short reason per limit that acted, such as ``steer_rate`` or ``inactive``."""
+
+
+class Vitals(NamedTuple):
+    """What the vehicle says of itself beside its motion. ``None`` is *unknown*, which preflight counts as failed."""
+
+    stamp_ns: int
+    battery: float | None
+    """Charge or fuel left, 0 to 1."""
+    temperature_c: float | None
+    """The hottest of drive, battery and computer."""
+    estop_pressed: bool | None
+    """Whether any emergency stop input of the vehicle (button, radio remote, bumper) is actuated now."""
+    manual: bool | None
+    """Whether a person has taken over."""
+    firmware: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +120,8 @@ class VehicleInterface(Protocol):
 
     def perceive(self, now_ns: int) -> tuple[Track, ...]: ...
 
+    def vitals(self, now_ns: int) -> Vitals: ...
+
     def write(self, command: Command, now_ns: int) -> Applied: ...
 
     def estop(self, reason: str) -> None:
@@ -113,7 +129,9 @@ class VehicleInterface(Protocol):
         ...
 
     def reset(self, operator: str) -> bool:
-        """Clear a latched stop; only at standstill. Never starts motion. True if cleared."""
+        """Clear a latched stop; only at standstill with its cause gone. True if cleared.
+
+        Never starts motion: an active vehicle is inactive afterwards, and somebody has to activate it."""
         ...
 
     def capabilities(self) -> Capabilities: ...

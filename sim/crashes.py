@@ -1,7 +1,7 @@
 """Nodes that die and come back while their bodies drive on: the scenario's ``faults``, and their schedule.
 
 While a node is dead nobody commands the body: the gate of the hardware stops it by itself
-(``hardware/limits.py``). Nothing of the node survives but its stable log.
+(``hardware/gate.py``). Nothing of the node survives but its stable log.
 """
 
 from __future__ import annotations

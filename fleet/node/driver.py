@@ -322,12 +322,13 @@ class Node:
         """Run the core for this tick and do what it asks, in its order."""
         core, engagement = self._parts.core, self._engagement
         if engagement is not None:
-            if not estimate_ok:
-                engagement.aborting = "estimate"
+            clock_error_ms, unfit = self._parts.doubts.clock_error_ms(now_ms), self._parts.doubts.unfit(now_ms)
+            if not estimate_ok or unfit:
+                engagement.aborting = unfit or "estimate"
             if engagement.aborting:
                 self._abort(now_ms, engagement)
             self.phase = self._observe(now_ms, engagement)
-            core.tick(self._local(now_ms, engagement, estimate_ok))
+            core.tick(self._local(now_ms, engagement, estimate_ok and not unfit, clock_error_ms))
         return self._carry_out(now_ms)
 
     def _carry_out(self, now_ms: int) -> tuple[bytes, ...]:
@@ -376,7 +377,7 @@ class Node:
             return Phase.OCCUPYING
         return Phase.WAITING if standing and at_line else Phase.APPROACH
 
-    def _local(self, now_ms: int, engagement: _Engagement, estimate_ok: bool) -> Local:
+    def _local(self, now_ms: int, engagement: _Engagement, estimate_ok: bool, clock_error_ms: int) -> Local:
         status = self.kernel.status
         self._wanted = self._wants_commit(now_ms, engagement)
         room = max(0.0, engagement.passage.line_s_m - self.front_s_m)
@@ -398,6 +399,7 @@ class Node:
                 *self._parts.judge.not_cleared(self._parts.core.silent(now_ms)),
             ),
             estimate_ok=estimate_ok,
+            clock_error_ms=clock_error_ms,
         )
 
     def _wants_commit(self, now_ms: int, engagement: _Engagement) -> bool:

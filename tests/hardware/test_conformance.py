@@ -10,7 +10,8 @@ import pytest
 
 from fleet.errors import HardwareError
 from hardware.base import Command, Health, Lifecycle, Track
-from hardware.limits import RECOVERY_COUNT, comfort_mps2
+from hardware.gate import RECOVERY_COUNT
+from hardware.limits import comfort_mps2
 from hardware.mock import FaultSwitches, MockVehicle
 from hardware.vehicle import load_vehicle
 from sim.bullet_world import BulletWorld
@@ -271,7 +272,10 @@ def test_an_emergency_stop_latches_until_an_operator_resets_it_at_standstill(mak
     assert abs(rig.speed) < 1e-3
     assert rig.vehicle.reset("operator")
     rig.tick(20)
-    assert abs(rig.speed) < 1e-3  # a reset starts nothing
+    assert rig.vehicle.lifecycle is Lifecycle.INACTIVE
+    rig.send(1.0, ticks=20)
+    assert abs(rig.speed) < 1e-3  # a reset starts nothing, whatever is asked
+    rig.vehicle.gate.activate()
     with pytest.raises(HardwareError, match="operator"):
         rig.vehicle.reset("")
     rig.send(1.0, ticks=40)

@@ -209,7 +209,7 @@ def kernel_on(plan: TimedPath, s_m: float, *, committed: bool = False, line_s_m:
 
 def true_s_m(road: Road, vehicle: MockVehicle, near_s_m: float) -> float:
     """Where an ideal car's rear axle is."""
-    x, y, *_ = vehicle.truth if hasattr(vehicle, "truth") else (vehicle._x, vehicle._y)
+    x, y, *_ = vehicle.truth
     return road.project(x, y, near_s_m)[0]
 
 
