@@ -94,7 +94,7 @@ class Row:
 
 
 _HALT = (Effect.HALT,) * 4 + (Effect.HOLD,)
-_BEFORE = (Effect.BEFORE_ZONE, Effect.BEFORE_ZONE, Effect.BEFORE_ZONE, Effect.FINISH, Effect.HOLD)
+_BEFORE = (Effect.BEFORE_ZONE, Effect.BEFORE_ZONE, Effect.BEFORE_ZONE, Effect.FINISH, Effect.BEFORE_ZONE)
 _BY_RIGHT = (Effect.GO_ON, Effect.GO_ON, Effect.GO_ON, Effect.FINISH, Effect.GO_ON)
 
 TABLE: tuple[Row, ...] = (
@@ -122,7 +122,7 @@ TABLE: tuple[Row, ...] = (
         Latch.OPERATOR, "operator, after a brake test", 0.0, _HALT),
     Row("battery low, temperature high, or neither known", ("battery", "temperature"), 1.0, "monitor",
         Action.COMFORT_STOP, Latch.OPERATOR, "operator", 0.0,
-        (Effect.HALT, Effect.HALT, Effect.HALT, Effect.FINISH_AND_HALT, Effect.HOLD)),
+        (Effect.HALT, Effect.HALT, Effect.HALT, Effect.FINISH_AND_HALT, Effect.HALT)),
     Row("a person takes over", ("manual",), 0.05, "gate", Action.HAND_OVER, Latch.OPERATOR,
         "operator hands back at standstill; then activate", 0.0, _HALT),
 )  # fmt: skip

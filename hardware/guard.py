@@ -142,6 +142,8 @@ class Guard:
             return False
         cleared = self.monitor.reset(operator, math.inf if self._state is None else self._state.speed_mps)
         self._record("reset", operator, cleared)
+        if cleared and gate.lifecycle is Lifecycle.ACTIVE:
+            gate.deactivate()  # what was latched in the monitor alone: a reset never starts motion
         if cleared and self._heart is not None:
             self._heart.reset(self._now_ns)
         return cleared
@@ -177,8 +179,8 @@ class Guard:
         return math.ceil(error_s * 1e3)
 
     def unfit(self, now_ms: int) -> str:
-        """For the node: why the vehicle must not agree on anything, or empty."""
-        return ",".join(self.decision.causes) if self.decision.action >= Action.LEAVE else ""
+        """For the node: why the vehicle is stopping, whatever was agreed, or empty."""
+        return ",".join(self.decision.causes) if self.decision.action >= Action.COMFORT_STOP else ""
 
     # ---
 

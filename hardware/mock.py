@@ -34,8 +34,14 @@ class FaultSwitches:
 
     localisation_nan: bool = False
     """The pose is not a number, and nobody says so."""
+    localisation_std_m: float = 0.0
+    """Added to the standard deviation that the localisation admits."""
     steer_stuck: bool = False
     """The steering stays where it was when this was switched on."""
+    steer_offset_rad: float = 0.0
+    """A linkage out of true: the wheels stand so much farther left."""
+    drive_mps2: float = 0.0
+    """A drive that runs away: added to whatever is driven."""
     brake_share: float = 1.0
     """Brakes have this share of their force."""
     battery: float | None = 0.9
@@ -57,10 +63,8 @@ class FaultSwitches:
     def reaches(self, driven: Applied, steer_rad: float) -> tuple[float, float]:
         """What arrives at the wheels of (steering, acceleration); ``steer_rad`` is where the steering stands."""
         accel = driven.accel_mps2
-        return (
-            steer_rad if self.steer_stuck else driven.steer_rad,
-            accel * self.brake_share if accel < 0.0 else accel,
-        )
+        steer = steer_rad if self.steer_stuck else driven.steer_rad + self.steer_offset_rad
+        return steer, (accel * self.brake_share if accel < 0.0 else accel) + self.drive_mps2
 
     def press(self, gate: CommandGate) -> None:
         """Tell the gate of the inputs that people hold."""
@@ -115,7 +119,7 @@ class MockVehicle:
         self._estimate = VehicleState(
             now_ns, x, self._y + faults.position_bias_y_m,
             math.remainder(self._yaw + faults.yaw_bias_rad, 2.0 * math.pi), self._speed, accel, self._steer,
-            sensors.position_std_m, sensors.yaw_std_rad, faults.health,
+            sensors.position_std_m + faults.localisation_std_m, sensors.yaw_std_rad, faults.health,
         )  # fmt: skip
         return self._estimate
 
@@ -139,6 +143,11 @@ class MockVehicle:
 
     def capabilities(self) -> Capabilities:
         return Capabilities("mock", True, False, self._vehicle.sensors.perception_range_m, 0.001)
+
+    def shove(self, left_m: float) -> None:
+        """A gust, or a pothole: the body is ``left_m`` farther to its left, and the localisation sees it."""
+        self._x -= left_m * math.sin(self._yaw)
+        self._y += left_m * math.cos(self._yaw)
 
     @property
     def truth(self) -> tuple[float, float, float, float]:

@@ -187,7 +187,8 @@ class Monitor:
         """Compare with the model; it starts anew where nothing can be compared."""
         state, elapsed_s = seen.state, (seen.now_ns - self._last_ns) * 1e-9
         fresh = state.stamp_ns > self._stamp_ns and math.isfinite(state.speed_mps + state.steer_rad)
-        if self._last_ns < 0 or not fresh or not 0.0 < elapsed_s <= STALL_NS * 1e-9:
+        gap_ns = state.stamp_ns - self._stamp_ns if self._stamp_ns >= 0 else STALL_NS + 1
+        if not fresh or gap_ns > STALL_NS or not 0.0 < elapsed_s <= STALL_NS * 1e-9:
             if fresh:
                 self._model = (state.steer_rad, state.accel_mps2, state.speed_mps)
             return {}

@@ -17,7 +17,7 @@ from fleet.node.controllers import CONTROLLERS
 from fleet.node.driver import Node
 from fleet.node.judge import ZoneJudge
 from fleet.node.lanes import Lanes
-from fleet.node.parts import NodeParts, Noter
+from fleet.node.parts import NO_DOUBTS, Doubts, NodeParts, Noter
 from fleet.node.plan_book import PlanBook
 from fleet.node.planning import ZonePlanner
 from fleet.node.road import Roads
@@ -134,7 +134,10 @@ class NodeFactory:
         self._charter_id = default_charter().charter_id()
         self._map_digest = bytes.fromhex(stage.zone_map.digest)[:8]
 
-    def make(self, actor: Actor, hardware: VehicleInterface, note: Noter, store_folder: Path | None = None) -> Node:
+    def make(
+        self, actor: Actor, hardware: VehicleInterface, note: Noter, store_folder: Path | None = None,
+        doubts: Doubts = NO_DOUBTS,
+    ) -> Node:  # fmt: skip
         """The node of one vehicle, enrolled and ready for its first tick.
 
         Its stable log is a file in ``store_folder``, or in memory.
@@ -143,7 +146,7 @@ class NodeFactory:
         self._keyring.enrol(name, Signer(simulation_seed(self._seed, name)).public_key)
         medium = MemoryMedium(name) if store_folder is None else FileMedium(store_folder / f"{name}.log")
         self._media[name] = medium
-        return self._node(actor, hardware, note, actor.start_s_m, None)
+        return self._node(actor, hardware, note, actor.start_s_m, None, doubts)
 
     def restart(
         self, actor: Actor, hardware: VehicleInterface, note: Noter, now_ms: int, *, log_lost: bool
@@ -168,8 +171,9 @@ class NodeFactory:
         return StableLog(self._media[name], partial(binding_records, me=name, eps_ms=Tuning().eps_ms))
 
     def _node(
-        self, actor: Actor, hardware: VehicleInterface, note: Noter, start_s_m: float, restored: Restored | None
-    ) -> Node:
+        self, actor: Actor, hardware: VehicleInterface, note: Noter, start_s_m: float, restored: Restored | None,
+        doubts: Doubts = NO_DOUBTS,
+    ) -> Node:  # fmt: skip
         name = actor.vehicle_id
         signer = Signer(simulation_seed(self._seed, name))
         around = Surroundings(self.roads, scale_of(actor.vehicle))
@@ -200,6 +204,7 @@ class NodeFactory:
             watch=self._watch,
             period_s=self._period_s,
             controller=self.controller,
+            doubts=doubts,
         )
         return Node(parts, start_s_m=start_s_m)
 

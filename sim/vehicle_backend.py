@@ -139,7 +139,7 @@ class SimVehicle:
             x = math.nan
         self._estimate = VehicleState(
             now_ns, x + bias_x + faults.position_bias_x_m, y + bias_y + faults.position_bias_y_m, heading, speed, accel,
-            steer, self._position_std, self._yaw_std, faults.health,
+            steer, self._position_std + faults.localisation_std_m, self._yaw_std, faults.health,
         )  # fmt: skip
         return self._estimate
 

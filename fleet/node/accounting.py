@@ -12,6 +12,7 @@ from fleet.node.hearing import Hearing
 from fleet.node.judge import ZoneJudge
 from fleet.node.lanes import Lanes
 from fleet.node.surroundings import Leader, Surroundings
+from fleet.protocol.table import OBSTRUCTING, Phase
 from planners.interface import Body, Commitment
 from planners.timed_path import TimedPath
 
@@ -19,6 +20,7 @@ STRAYED_M = 1.0
 """Off its announced place by more than this a vehicle does not do what it says. Tracking and perception are off by
 at most 0.7 m together, and a plan adopted half a second ago, of which nothing was heard yet, by 0.6 m."""
 _CLASHES_KEPT = 64
+_HOLDING = (Phase.COMMITTED, Phase.CROSSING)
 
 
 class Accounting:
@@ -42,6 +44,21 @@ class Accounting:
             and not self.ran_into(now_ms, plan, peer)
         }
         return frozenset(clear), frozenset(rows.keys() - clear)
+
+    def strayed(self, now_ms: int, around: Surroundings) -> str:
+        """A peer on its way through the zone that is not where its plan says, or says so itself; empty: none.
+
+        What it holds no longer tells where it will be, so whoever can still stop for it must.
+        """
+        heard = self._hearing.heard(now_ms)
+        for name, intent in heard.items():
+            if intent.phase in OBSTRUCTING and intent.live:
+                return name
+        for row, peer in enumerate(around.peer_of):
+            known = heard.get(peer) if peer is not None else None
+            if known is not None and known.phase in _HOLDING and around.strayed_m(row) > STRAYED_M * self._scale:
+                return known.vehicle
+        return ""
 
     def ran_into(self, now_ms: int, plan: TimedPath, peer: str) -> bool:
         """Whether ``peer`` announces a plan that ``plan`` would run into."""

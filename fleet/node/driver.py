@@ -42,6 +42,7 @@ _CALM_AHEAD_M = 15.0
 _STRAIGHT_1PM = 0.002
 _CALM_PERIOD_S_MAX = 0.05
 _PERIOD_NS = 1_000_000
+_BOUND = (Phase.CROSSING, Phase.OCCUPYING)
 
 
 @dataclass(slots=True)
@@ -218,6 +219,10 @@ class Node:
             if arrival_s < left_s + 0.5:
                 engagement.aborting = f"silent:{parts.around.tracks[row].track_id}"
                 return
+        strayed = self._accounting.strayed(now_ms, parts.around)
+        if strayed:
+            engagement.aborting = f"strayed:{strayed}"
+            return
         for peer, intent in self._hearing.heard(now_ms).items():
             if intent.phase in OBSTRUCTING and self._accounting.ran_into(now_ms, plan, peer):
                 engagement.aborting = f"occupied:{peer}"
@@ -323,12 +328,13 @@ class Node:
         core, engagement = self._parts.core, self._engagement
         if engagement is not None:
             clock_error_ms, unfit = self._parts.doubts.clock_error_ms(now_ms), self._parts.doubts.unfit(now_ms)
-            if not estimate_ok or unfit:
+            lost = bool(unfit) or not estimate_ok
+            if lost:
                 engagement.aborting = unfit or "estimate"
             if engagement.aborting:
                 self._abort(now_ms, engagement)
-            self.phase = self._observe(now_ms, engagement)
-            core.tick(self._local(now_ms, engagement, estimate_ok and not unfit, clock_error_ms))
+            self.phase = self._observe(now_ms, engagement, lost=lost)
+            core.tick(self._local(now_ms, engagement, not lost, clock_error_ms))
         return self._carry_out(now_ms)
 
     def _carry_out(self, now_ms: int) -> tuple[bytes, ...]:
@@ -354,13 +360,15 @@ class Node:
                 self._parts.note(now_ms, kind, detail)
             core.advance(ready)
 
-    def _observe(self, now_ms: int, engagement: _Engagement) -> Phase:
+    def _observe(self, now_ms: int, engagement: _Engagement, *, lost: bool) -> Phase:
         """The vehicle's physical phase at the zone."""
         passage, kernel = engagement.passage, self.kernel
         if engagement.cleared:
             return Phase.CLEARED
         if self.sight.active:
             return Phase.FALLBACK
+        if lost and self._committed is not None and self._parts.core.phase in _BOUND:
+            return Phase.OCCUPYING  # it stops in the way, whatever its plan says: those who still can shall stop
         standing = kernel.status.v_mps < 0.1 * max(self.scale, 0.2)
         if not standing:
             engagement.standing_since_ms = None
@@ -435,7 +443,8 @@ class Node:
     def _abort(self, now_ms: int, engagement: _Engagement) -> None:
         """Give a commitment back while the vehicle can still stop before the line."""
         reason, engagement.aborting = engagement.aborting, ""
-        if self._committed is None or self.kernel.status.past_no_return:
+        crossing = self.kernel.status.past_no_return or self._parts.core.phase in _BOUND
+        if self._committed is None or crossing:  # what has crossed can come to stand before the line all the same
             return
         self.counters.aborts += 1
         self._parts.core.release(reason, now_ms)

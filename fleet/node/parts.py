@@ -34,7 +34,7 @@ class Doubts(Protocol):
         ...
 
     def unfit(self, now_ms: int) -> str:
-        """Why the vehicle must leave cooperation, or empty."""
+        """Why the vehicle is stopping, whatever was agreed, or empty."""
         ...
 
 
