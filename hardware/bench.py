@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NoReturn, Protocol
 
+from fleet.errors import HardwareError
 from hardware.conformance import Rig
 from hardware.failsafe import Phase
 from hardware.vehicle import Vehicle
@@ -80,6 +81,14 @@ class Bench(Protocol):
         """``count`` measured intervals of the control loop, s; its period is ``tick_period_s``."""
         ...
 
+    def estop_latency_s(self, count: int) -> list[float]:
+        """``count`` times from an emergency stop's trigger to full braking at the actuators, s."""
+        ...
+
+    def deadman_s(self, count: int) -> list[float]:
+        """``count`` times from the last command of a node that falls silent to braking at the actuators, s."""
+        ...
+
     @property
     def tick_period_s(self) -> float: ...
 
@@ -98,3 +107,22 @@ class Bench(Protocol):
     def close(self) -> None:
         """Into a safe state, whatever happened."""
         ...
+
+
+class AbsentBench:
+    """A bench that is not there: everything is skipped, with the reason."""
+
+    def __init__(self, name: str, vehicle: Vehicle, missing: str) -> None:
+        self.info, self.vehicle = BenchInfo(name=name, missing=missing), vehicle
+        self.tick_period_s = 0.05
+
+    def interlock(self) -> bool:
+        return False
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+    def _absent(self, *_: object) -> NoReturn:
+        raise HardwareError(self.info.missing)
+
+    rig = latency_s = tick_intervals_s = estop_latency_s = deadman_s = trial = agree = evidence = _absent

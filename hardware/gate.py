@@ -147,8 +147,7 @@ class CommandGate:
     def estop(self, reason: str) -> None:
         """Latch; the first reason is kept."""
         if not self._estop_reason:
-            self._estop_reason = reason or "unnamed"
-            self._brake(self.vehicle.limits.brake_mps2_max, "estop")
+            self._latch(reason)
             self._tell("estop", reason)
 
     def press(self, source: str, *, pressed: bool) -> None:
@@ -156,9 +155,9 @@ class CommandGate:
         if (source in self._pressed) == pressed:
             return
         self._pressed = self._pressed | {source} if pressed else self._pressed - {source}
+        if pressed and not self._estop_reason:
+            self._latch(source)
         self._tell("press", source, pressed)
-        if pressed:
-            self.estop(source)
 
     def reset(self, operator: str, speed_mps: float) -> bool:
         """Clear a latched stop at standstill, its inputs let go. An active vehicle is inactive afterwards."""
@@ -273,6 +272,10 @@ class CommandGate:
         if command.stamp_ns < self._latest_ns:
             return "stamp_order"
         return "" if math.isfinite(command.steer_rad) and math.isfinite(command.accel_mps2) else "non_finite"
+
+    def _latch(self, reason: str) -> None:
+        self._estop_reason = reason or "unnamed"
+        self._brake(self.vehicle.limits.brake_mps2_max, "estop")
 
     def _stand_by(self, reason: str) -> None:
         """After a stop or an override nothing moves before the vehicle is activated."""

@@ -5,6 +5,7 @@ Every number has a unit in its name; see ``hardware/vehicles/`` for the files th
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 from typing import Annotated
 
@@ -121,6 +122,11 @@ def load_vehicle(name_or_path: str) -> Vehicle:
     vehicle = load_yaml(path, Vehicle)
     _check(path, vehicle)
     return vehicle
+
+
+def digest(vehicle: Vehicle) -> str:
+    """Short hash of everything that a vehicle file says."""
+    return hashlib.sha256(msgspec.json.encode(vehicle)).hexdigest()[:16]
 
 
 def _check(path: Path, vehicle: Vehicle) -> None:

@@ -26,6 +26,9 @@ COMMANDS = {
     "soak": ("fleet.cli.soak", "Deterministic fault simulation of the protocol from seeds."),
     "keys": ("fleet.cli.keys", "Make, enrol, revoke and show the keys of vehicles."),
     "evidence": ("fleet.cli.evidence", "Check evidence against a vehicle, offline."),
+    "preflight": ("fleet.cli.preflight", "Whether a vehicle may drive, check by check."),
+    "hil": ("fleet.cli.hil", "Check a vehicle on a bench: latencies, stops, the failsafe table."),
+    "blackbox": ("fleet.cli.blackbox", "Replay what a vehicle decided before it stopped."),
     "doctor": ("fleet.cli.doctor", "What is installed, what works, and what to do."),
 }
 """Command -> (module whose ``command`` it is, one line of help). Modules are imported when used."""

@@ -4,6 +4,7 @@
     keys.json           the authority's register, public (``fleet keys enrol``)
     stable.log          what the node has signed; replayed after a restart (rule P11)
     tests.json          when the emergency stop loop and the brakes were tested last, by whom
+    accepted.json       firmware, configuration and charter that a person has accepted (``fleet preflight --accept``)
     evidence/           contradictions of peers, for ``fleet evidence verify``
     black-box/          what the vehicle did in the minute before each trigger, for ``fleet blackbox``
     brake               socket through which the supervisor reaches the vehicle's process
@@ -45,6 +46,8 @@ class TestRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     by: str
     value: float | None = None
     """What was measured, such as the deceleration of the brakes, m/s2."""
+    real: bool = False
+    """On a real vehicle; a test on a simulated bench counts for simulated ones only."""
 
 
 class TestsFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -53,6 +56,17 @@ class TestsFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     __test__ = False
     accord: Literal["vehicle tests"] = "vehicle tests"
     tests: dict[str, TestRecord] = {}
+
+
+class AcceptedFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What a person has accepted for this vehicle; preflight compares with it."""
+
+    accord: Literal["vehicle accepted"] = "vehicle accepted"
+    firmware: str
+    config_digest: str
+    charter_id: str
+    at_ms: Ms
+    by: str
 
 
 class StateFolder:
@@ -140,6 +154,13 @@ class StateFolder:
 
     def record_test(self, name: str, record: TestRecord) -> None:
         write_file(self.path / "tests.json", TestsFile(tests={**self.tests(), name: record}))
+
+    def accepted(self) -> AcceptedFile | None:
+        file = self.path / "accepted.json"
+        return read_file(file, AcceptedFile) if file.exists() else None
+
+    def accept(self, record: AcceptedFile) -> None:
+        write_file(self.path / "accepted.json", record)
 
     def write_black_box(self, reason: str, data: bytes, now_ms: int) -> Path:
         """A dump of the black box, named by time and reason; the oldest make room."""

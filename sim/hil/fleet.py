@@ -20,7 +20,7 @@ from hardware.failsafe import Phase
 from hardware.guard import Guard
 from hardware.mock import FaultSwitches
 from hardware.monitor import phase_of
-from hardware.vehicle import Vehicle
+from hardware.vehicle import Vehicle, digest
 from planners.zone_map import Passage
 from sim.fleet_node import NodeFactory
 from sim.hil.yard import Line, Yard, crossroads
@@ -102,7 +102,8 @@ class GuardedFleet:
         line, heart, dumps = Line(hardware), Heart(), []  # type: ignore[var-annotated]
         guard = Guard(
             line, self.vehicle, clock_error_s=lambda now_ns: self.members[name].clock_error_s, heart=heart,
-            black_box=BlackBox({"vehicle_id": name}), keep=lambda reason, data: dumps.append((reason, data)),
+            black_box=BlackBox({"vehicle_id": name, "config_digest": digest(self.vehicle)}),
+            keep=lambda reason, data: dumps.append((reason, data)),
         )  # fmt: skip
         actor = Actor(name, self.vehicle, path_id, 0.0, start_s_m, speed, "honest", True, False)
         node = factory.make(actor, guard, self._noter(name), doubts=guard)

@@ -78,7 +78,7 @@ RESET, SUBMIT = CommandGate.reset, CommandGate._submit
         ("reset", reset_in_motion),
         ("reset", reset_that_restarts),
         ("_submit", autonomy_and_person),
-        ("estop", lambda gate, reason: None),
+        ("_latch", lambda gate, reason: None),
         ("_fault", lambda gate, command, now_ns: ""),
         ("fail", lambda gate, reason: None),
         ("press", lambda gate, source, pressed: gate.estop(source) if pressed else None),
