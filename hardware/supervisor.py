@@ -215,8 +215,13 @@ class Link:
     def close(self) -> None:
         """Let go of it; without a goodbye it brakes, and ends when the vehicle is held."""
         self._socket.close()
+        self.ended(0.5)
+
+    def ended(self, seconds: float) -> bool:
+        """Whether its process ends within so long."""
         with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process.wait(0.5)
+            self._process.wait(seconds)
+        return self._process.poll() is not None
 
     def _say(self, kind: Kind, now_ns: int) -> None:
         self._number += 1

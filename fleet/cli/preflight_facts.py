@@ -97,11 +97,10 @@ def supervisor_up(folder: StateFolder) -> bool:
         link = Link(f"unix:{folder.brake_socket}")
         link.beat(time.monotonic_ns())
         link.close()  # without a goodbye: it must brake now
-        end = time.monotonic() + 2.0
-        while time.monotonic() < end:
-            if ear.poll():
-                return True
-        return False
+        end, heard = time.monotonic() + 2.0, False
+        while time.monotonic() < end and not (heard and link.ended(0.02)):
+            heard = bool(ear.poll()) or heard
+        return heard and link.ended(1.0)
     except FleetError:
         return False
     finally:
