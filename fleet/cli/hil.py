@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib
 import json
+import signal
+import threading
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -37,21 +39,24 @@ INSTALL = "pip install 'accord-fleet[ros]', or source a ROS 2 installation"
               help="The vehicle's state folder: brake and e-stop tests that passed are recorded there.")  # fmt: skip
 @click.option("--operator", default="", metavar="NAME", help="Who is at the button; goes into the records.")
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="For the bench, such as domain=42.")
+@click.option("--safe-state", is_flag=True, help="Check nothing: only bring the bench into its safe state.")
 @click.option("--quiet", is_flag=True, help="No progress.")
 def command(
     vehicle: str, suite: str, bench_name: str, only: str | None, junit: Path | None, report: Path | None,
-    state: Path | None, operator: str, settings: tuple[str, ...], quiet: bool,
+    state: Path | None, operator: str, settings: tuple[str, ...], safe_state: bool, quiet: bool,
 ) -> int:  # fmt: skip
     """Check VEHICLE (a vehicle file, or the name of one) on a bench.
 
     Exit status 3: something failed, or nothing could be checked: skipped is not passed. A real vehicle is
-    refused while the bench interlock is open.
+    refused while the bench interlock is open. Ctrl-C or SIGTERM brings the bench into its safe state at once;
+    what was checked until then is written.
 
     \b
     Examples:
       fleet hil car --bench mock
       fleet hil car --suite smoke --junit out.xml --report car.json
       fleet hil my_car.yaml --bench vehicle --suite full --state state/v1 --operator anna
+      fleet hil my_car.yaml --bench vehicle --safe-state
     """
     from hardware.hil import SUITES, case_names, run_suite
     from hardware.vehicle import load_vehicle
@@ -59,18 +64,34 @@ def command(
 
     car = load_vehicle(vehicle)
     bench = open_bench(bench_name, car, _options(settings))
+    if safe_state:
+        bench.close()
+        click.echo(bench.info.missing or f"{bench_name}: in its safe state")
+        return 3 if bench.info.missing else 0
     chosen, outcomes = SUITES[suite], []
-    with Progress(not quiet) as bar:
-        bar.start(f"{suite} on {bench_name}", len(case_names(bench, chosen, only or "")), "cases")
-        for outcome in run_suite(bench, chosen, time.perf_counter, only or ""):
-            outcomes.append(outcome)
-            bar.count(len(outcomes), f"{outcome.group}: {outcome.name}")
-    _write(outcomes, junit, report, _about(vehicle, car, bench, suite))
-    if state is not None:
-        _record(outcomes, state, operator or f"fleet hil --bench {bench_name}", real=bench.info.real)
+    before = _terminate_as_interrupt()
+    try:
+        with Progress(not quiet) as bar:
+            bar.start(f"{suite} on {bench_name}", len(case_names(bench, chosen, only or "")), "cases")
+            for outcome in run_suite(bench, chosen, time.perf_counter, only or ""):
+                outcomes.append(outcome)
+                bar.count(len(outcomes), f"{outcome.group}: {outcome.name}")
+    finally:
+        if before is not None:
+            signal.signal(signal.SIGTERM, before)
+        _write(outcomes, junit, report, _about(vehicle, car, bench, suite))
+        if state is not None:
+            _record(outcomes, state, operator or f"fleet hil --bench {bench_name}", real=bench.info.real)
     click.echo(_table(outcomes))
     bad = any(one.status in ("failed", "error") for one in outcomes)
     return 3 if bad or not any(one.status == "passed" for one in outcomes) else 0
+
+
+def _terminate_as_interrupt() -> Any:
+    """SIGTERM as Ctrl-C from now on, so that the bench is closed; the handler before (None: no main thread)."""
+    if threading.current_thread() is not threading.main_thread():
+        return None
+    return signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 def open_bench(name: str, vehicle: Vehicle, options: dict[str, str]) -> Bench:

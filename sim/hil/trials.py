@@ -202,6 +202,8 @@ class _Watch:
     # --- effects; each returns what is wrong
 
     def _halt(self) -> str:
+        if self._stands():  # it may drive off until the cause is noticed
+            self._until(lambda: False, (self.row.detect_s or 0.0) + _SLACK_S)
         speed = self.fleet.speed(EGO)
         bound_s = 1.5 * speed / self.comfort + (self.row.detect_s or 0.0) + 3.0
         if self.row.action is Action.GUARD:
@@ -229,7 +231,9 @@ class _Watch:
         x, y, *_ = self.fleet.yard.truth(EGO)
         self._until(lambda: False, 3.0)
         x2, y2, *_ = self.fleet.yard.truth(EGO)
-        moved, allowed = ((x2 - x) ** 2 + (y2 - y) ** 2) ** 0.5, 0.1 * self._scale
+        noticed_s = (self.row.detect_s or 0.0) + _SLACK_S  # until then it may drive off
+        allowed = 0.1 * max(0.3, self._scale) + 0.5 * self.fleet.vehicle.limits.accel_mps2_plan * noticed_s**2
+        moved = ((x2 - x) ** 2 + (y2 - y) ** 2) ** 0.5
         if self.cause == "speed_mismatch":  # a drive that runs away shows by moving
             allowed = 0.2 * self.fleet.vehicle.limits.brake_mps2_max * (0.3 + _BUILD_UP_S + _SLACK_S) ** 2 + 0.2
         if moved > allowed or not self._stands():

@@ -25,9 +25,8 @@ Pose = tuple[float, float, float]
 def crossroads(vehicle: Vehicle) -> Stage:
     """The four-way junction for vehicles of this size and speed."""
     scale, limit = scale_of(vehicle), min(13.89, 0.7 * vehicle.limits.speed_mps_max)
-    source = build(
-        "four_way", arm_m=max(250.0 * scale, 18.0 * limit), lane_width_m=3.5 * scale, speed_limit_mps=limit
-    )  # fmt: skip
+    lane_m = 3.5 if scale == 1.0 else max(3.5 * scale, 1.9 * vehicle.body.width_m)
+    source = build("four_way", arm_m=max(250.0 * scale, 18.0 * limit), lane_width_m=lane_m, speed_limit_mps=limit)
     wide = planning_body(planner_body("any", vehicle))
     pairs = [(path.path_id, wide.footprint, wide.budget) for path in source.paths]
     zone_map, conflicts = build_zone_map(source.name, source.paths, pairs, lanes=source.lanes)
