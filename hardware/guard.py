@@ -15,7 +15,7 @@ from typing import Protocol
 from fleet.errors import HardwareError
 from hardware.base import Applied, Capabilities, Command, Health, Lifecycle, Track, VehicleState, Vitals
 from hardware.black_box import BlackBox
-from hardware.failsafe import Action
+from hardware.failsafe import Action, row_of
 from hardware.gate import GatedVehicle
 from hardware.limits import comfort_mps2
 from hardware.monitor import Decision, Monitor, Observation
@@ -28,6 +28,9 @@ _CALM = Decision(Action.CONTINUE, (), True, Health.OK)
 
 class Heart(Protocol):
     """The link to the supervisor (``hardware.supervisor.Link``), or a stand-in for it."""
+
+    holding: bool
+    """It has tripped and brakes."""
 
     def beat(self, now_ns: int) -> None: ...
 
@@ -104,18 +107,18 @@ class Guard:
         self._now_ns = now_ns
         self._open_page(now_ns)
         state = self.hardware.read(now_ns)
-        lost = False
+        lost = holds = False
         if self._heart is not None:
             self._heart.beat(now_ns)
-            lost = self._heart.lost(now_ns)
+            lost, holds = self._heart.lost(now_ns), self._heart.holding
         seen = Observation(
             now_ns, state, self.hardware.gate.driven, self.hardware.vitals(now_ns), self._clock_error_s(now_ns),
-            lost, self.must_finish(),
+            lost, holds, self.must_finish(),
         )  # fmt: skip
         before, self.decision = self.decision, self.monitor.step(seen)
         self._record("tick", seen, self.decision)
         if self.decision.action is Action.EMERGENCY:
-            self.hardware.estop(self.decision.causes[0])
+            self.hardware.estop(next(one for one in self.decision.causes if row_of(one).action is Action.EMERGENCY))
         fresh = [cause for cause in self.decision.causes if cause not in before.causes]
         if fresh:
             self._dump(",".join(fresh))

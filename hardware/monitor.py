@@ -47,6 +47,8 @@ class Observation(NamedTuple):
     vitals: Vitals
     clock_error_s: float | None
     supervisor_lost: bool
+    supervisor_holds: bool
+    """It took the node for dead, and brakes."""
     must_finish: bool
     """Past the point of no return of a commitment."""
 
@@ -150,7 +152,7 @@ class Monitor:
             found["manual"] = True
         if seen.supervisor_lost:
             found["supervisor_lost"] = True
-        if self._last_ns >= 0 and seen.now_ns - self._last_ns > STALL_NS:
+        if seen.supervisor_holds or (self._last_ns >= 0 and seen.now_ns - self._last_ns > STALL_NS):
             found["loop_stall"] = True
         if seen.clock_error_s is None or not seen.clock_error_s <= CLOCK_ERROR_S_MAX:
             found["clock"] = False

@@ -165,7 +165,7 @@ class Link:
             # A session of its own: Ctrl-C at the terminal is for the node, which says goodbye when it stands.
             self._process = subprocess.Popen(command, pass_fds=[theirs.fileno()], start_new_session=True)
         self._socket = mine
-        self._number = 0
+        self._number = self._reset_number = 0
         self._gone = False
         self.holding = False
         """The supervisor has tripped: it brakes, whatever the node wants."""
@@ -190,6 +190,7 @@ class Link:
     def reset(self, now_ns: int) -> None:
         """An operator has reset the vehicle, which stands."""
         self._say(Kind.RESET, now_ns)
+        self._reset_number, self.holding = self._number, False
 
     def lost(self, now_ns: int) -> bool:
         """Whether the supervisor no longer answers: the node must stop its vehicle itself."""
@@ -204,7 +205,8 @@ class Link:
                 self._gone = True
             else:
                 self._answers.heard(now_ns)
-                self.holding = packet.kind is Kind.HOLDING
+                if packet.number >= self._reset_number:  # what it said before a reset is over
+                    self.holding = packet.kind is Kind.HOLDING
         return self._gone or self._answers.late(now_ns)
 
     def goodbye(self, now_ns: int) -> None:

@@ -36,6 +36,7 @@ class Heart:
     """A supervisor that always answers, until it is switched off. The real one is tested with real processes."""
 
     dead: bool = False
+    holding: bool = False
 
     def beat(self, now_ns: int) -> None:
         """Nobody counts."""

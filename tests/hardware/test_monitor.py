@@ -14,6 +14,7 @@ from hardware.guard import DOUBT_MS, Guard
 from hardware.mock import FaultSwitches, MockVehicle
 from hardware.vehicle import load_vehicle
 from sim.bullet_world import BulletWorld
+from sim.hil.fleet import Heart
 from sim.kinematic_world import KinematicWorld
 from sim.vehicle_backend import SensorSuite, SimVehicle
 
@@ -144,6 +145,21 @@ def test_nothing_goes_out_before_every_check_has_passed() -> None:
     drive.tick(count=30)
     with pytest.raises(HardwareError, match="not fit to drive: battery"):
         drive.guard.activate(())
+
+
+def test_a_node_whose_supervisor_brakes_knows_and_latches() -> None:
+    drive, heart = driving(), Heart()
+    drive.guard._heart = heart
+    heart.holding = True
+    drive.tick()
+    assert drive.guard.decision.causes == ("loop_stall",)
+    assert drive.mock.gate.estop_reason == "loop_stall"
+    heart.holding = False
+    drive.tick(count=60)
+    assert "loop_stall" in drive.guard.decision.causes
+    assert drive.guard.reset("anna") and drive.guard.decision.action is Action.EMERGENCY
+    drive.tick()
+    assert drive.guard.decision.causes == () and drive.guard.lifecycle is Lifecycle.INACTIVE
 
 
 def test_an_input_that_is_no_number_reaches_the_gate_and_brakes() -> None:

@@ -42,8 +42,12 @@ def test_a_node_that_stalls_is_noticed_and_only_a_reset_ends_it(tmp_path: Path) 
         assert reason == "loop_stall" and 0.1 < took_s < 0.2 + LATE_S
         link.beat(time.monotonic_ns())
         assert wait_for(ear, 1.0)[0] == "loop_stall"
+        assert not link.lost(time.monotonic_ns()) and link.holding
+        link.beat(time.monotonic_ns())  # answered as held, and that answer may come after the reset
         link.reset(time.monotonic_ns())
+        assert not link.holding
         time.sleep(0.1)
+        assert not link.lost(time.monotonic_ns()) and not link.holding
         ear.poll()
         link.beat(time.monotonic_ns())
         time.sleep(0.05)
