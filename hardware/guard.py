@@ -9,7 +9,7 @@ guard answers by ``clock_error_ms`` and ``unfit``.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Protocol
 
 from fleet.errors import HardwareError
@@ -98,7 +98,9 @@ class Guard:
         return self.hardware.vitals(now_ns)
 
     def perceive(self, now_ns: int) -> tuple[Track, ...]:
-        return self.hardware.perceive(now_ns)
+        tracks = self.hardware.perceive(now_ns)
+        self._record("tracks", tracks)
+        return tracks
 
     def read(self, now_ns: int) -> VehicleState:
         """The estimate, with the health that the monitor gives it; decides for this tick."""
@@ -152,6 +154,11 @@ class Guard:
         return cleared
 
     # --- before and beside driving
+
+    def note(self, kind: str, datagrams: Iterable[bytes]) -> None:
+        """For the node's loop: what it heard (``rx``) and said (``tx``) goes into the black box."""
+        for raw in datagrams:
+            self._record(kind, raw.hex())
 
     def activate(self, failed_checks: tuple[str, ...]) -> None:
         """Let commands out; ``failed_checks`` are those of the preflight report just made.

@@ -24,8 +24,10 @@ class Replay:
     Attributes
     ----------
     header : mapping
-    ticks, commands, gate_calls : int
-        How much was compared.
+    ticks, gate_calls : int
+        How much was decided again.
+    others : mapping
+        How much else was recorded, by kind: commands, tracks, datagrams heard (rx) and said (tx).
     actions : tuple of (float, str, tuple of str)
         Changes of what was done: time (s), action, causes.
     differences : tuple of str
@@ -34,8 +36,8 @@ class Replay:
 
     header: Mapping[str, object]
     ticks: int
-    commands: int
     gate_calls: int
+    others: Mapping[str, int]
     actions: tuple[tuple[float, str, tuple[str, ...]], ...]
     differences: tuple[str, ...]
 
@@ -74,7 +76,7 @@ def replay(data: bytes, vehicle: Vehicle) -> Replay:
         entry = json.loads(line)
         player.take(number, entry)
     return Replay(
-        header, player.ticks, player.commands, player.gate_calls, tuple(player.actions), tuple(player.differences)
+        header, player.ticks, player.gate_calls, player.others, tuple(player.actions), tuple(player.differences)
     )
 
 
@@ -82,7 +84,8 @@ class _Player:
     def __init__(self, vehicle: Vehicle) -> None:
         self._monitor, self._gate = Monitor(vehicle), CommandGate(vehicle)
         self._started = False
-        self.ticks = self.commands = self.gate_calls = 0
+        self.ticks = self.gate_calls = 0
+        self.others: dict[str, int] = {}
         self.actions: list[tuple[float, str, tuple[str, ...]]] = []
         self.differences: list[str] = []
 
@@ -103,8 +106,8 @@ class _Player:
         elif kind == "reset":
             speed = self._monitor.snapshot().speed_mps
             self._compare(number, "reset", self._monitor.reset(values[0], speed), values[1])
-        elif kind == "command":
-            self.commands += 1
+        else:
+            self.others[kind] = self.others.get(kind, 0) + 1
 
     def _snapshot(self, number: int, values: list[Any]) -> None:
         monitor, gate = _monitor_state(values[0]), _gate_state(values[1])

@@ -48,7 +48,8 @@ def command(file: Path, vehicle: str | None, show: bool) -> int:
     shown = found.actions if show else found.actions[-10:]
     for at_s, action, causes in shown:
         click.echo(f"  {at_s:12.3f} s  {action:12}  {', '.join(causes)}")
-    click.echo(f"{found.ticks} ticks, {found.gate_calls} calls of the gate, {found.commands} commands")
+    others = ", ".join(f"{count} {kind}" for kind, count in found.others.items())
+    click.echo(f"decided again: {found.ticks} ticks, {found.gate_calls} calls of the gate; beside them: {others}")
     for text in found.differences[:10]:
         click.echo(f"DIFFERS {text}")
     click.echo("decided the same, bit for bit" if not found.differences else f"{len(found.differences)} differences")

@@ -124,6 +124,8 @@ class GuardedFleet:
                 continue
             inbox = [raw for sender, raw in self._air if sender != name] if member.radio else []
             out = member.node.tick(self.now_ms, inbox)
+            member.guard.note("rx", inbox)
+            member.guard.note("tx", out)
             if member.radio:
                 sent += [(name, raw) for raw in out]
         self._air = self._with_forgery(sent)

@@ -255,8 +255,9 @@ class _Watch:
         return abs(self.fleet.speed(EGO)) < _STANDS_MPS
 
     def _stays(self, seconds: float) -> str:
-        self._until(lambda: not self._stands(), seconds)
-        return "" if self._stands() else f"moves again at {self.fleet.speed(EGO):.2f} m/s"
+        """But for the last centimetres, in which a vehicle creeps up to the gap that it keeps."""
+        moved = self._until(lambda: abs(self.fleet.speed(EGO)) > 5.0 * _STANDS_MPS, seconds)
+        return f"moves again at {self.fleet.speed(EGO):.2f} m/s" if moved else ""
 
     def _until(self, condition: Callable[[], bool], seconds: float) -> bool:
         end_ms = self.fleet.now_ms + 1000 * seconds
