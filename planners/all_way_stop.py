@@ -48,8 +48,8 @@ class AllWayStop(FirstCome):
     def answer(self, request: Request, task: Task, unplanned: Set[str]) -> TimedPath | Refusal:
         """Stay at the line for the dwell, then pass after everybody who stopped earlier."""
         if super().key(request)[0] == 0:
-            return self._sequential.early(task)
-        body, passage = request.body, self._sequential.passage(request.approach.path_id, request.zone_id)
+            return self.sequential.early(task)
+        body, passage = request.body, self.sequential.passage(request.approach.path_id, request.zone_id)
         arrays = request.approach.arrays()
         short_m = passage.line_s_m - (float(arrays.s_m[-1]) + body.footprint.front_m)
         if short_m > _AT_LINE_M * size_scale(body) or arrays.v_mps[-1] > _STILL_MPS:
@@ -58,4 +58,4 @@ class AllWayStop(FirstCome):
             if task.blocking.state[item] == UNDECIDED and obstacle.vehicle not in unplanned:
                 task.blocking.state[item] = AFTER
         go_ms = int(self.stop_ms(request)) + DWELL_MS
-        return self._sequential.late(task, go_ms)
+        return self.sequential.late(task, go_ms)

@@ -16,18 +16,13 @@ from planners import _blocking
 from planners._blocking import CELL_MS
 from planners.interface import Body, Conflicts
 from planners.profile import sampled, size_scale
+from planners.spacing import Spacing
 from planners.timed_path import TimedPath
 from planners.zone_map import Floats
 
 HORIZON_S = 150.0
 """Plans that take longer than this are refused."""
 CELL_COUNT = int(HORIZON_S * 1000.0) // CELL_MS
-HEADWAY_S = 0.6
-"""Behind another vehicle in a lane: keeps the RSS distance at 50 km/h (7.8 m) and less than 2,300 veh/h do."""
-CROSSING_S = 0.4
-"""Between two vehicles that use the same place from different lanes."""
-STANDSTILL_M = 1.0
-"""Kept between standing vehicles of a lane in addition to both error budgets; model cars in proportion."""
 
 Ints = npt.NDArray[np.int64]
 Set = tuple[int, int, int, int, float]
@@ -71,10 +66,15 @@ class TableStore:
         """Conflict sets between a body on ``path_i`` and ``other``."""
         if other.outline < 0:
             other.outline = self.outline(other.body)
-        key = (path_i, outline_i, other.plan.path_id, other.outline)
+        found = self._known.get((path_i, outline_i, other.plan.path_id, other.outline))
+        return self.of(path_i, body_i, other.plan.path_id, other.body) if found is None else found
+
+    def of(self, path_i: str, body_i: Body, path_j: str, body_j: Body) -> list[Set]:
+        """Conflict sets between a body on ``path_i`` and one on ``path_j``."""
+        key = (path_i, self.outline(body_i), path_j, self.outline(body_j))
         found = self._known.get(key)
         if found is None:
-            found, path_j, body_j = [], other.plan.path_id, other.body
+            found = []
             tables = self._conflicts.between(
                 path_i, (body_i.footprint, body_i.budget), path_j, (body_j.footprint, body_j.budget)
             )
@@ -142,7 +142,9 @@ class TimeGrid:
 class Blocking:
     """All conflict sets between one vehicle on one path and the obstacles, with what is decided of each."""
 
-    def __init__(self, body: Body, path_id: str, obstacles: list[Obstacle], grid: TimeGrid, tables: TableStore) -> None:
+    def __init__(
+        self, body: Body, path_id: str, obstacles: list[Obstacle], grid: TimeGrid, tables: TableStore, spacing: Spacing
+    ) -> None:
         rows: list[tuple[int, int, int, int, int]] = []
         steps: list[float] = []
         self.obstacles: list[Obstacle] = []
@@ -157,8 +159,9 @@ class Blocking:
         self.steps: Floats = np.array(steps, dtype=np.float64)
         self.state: Ints = np.zeros(len(rows), dtype=np.int64)
         self._tables, self._grid, self._body = tables, grid, body
-        self.soft_pad: Ints = np.array([round(CROSSING_S * 1000) // CELL_MS, round(HEADWAY_S * 1000) // CELL_MS])
-        self.soft_gap: Floats = np.array([0.0, STANDSTILL_M * size_scale(body)])
+        kinds = (False, True)  # CROSSING, HEADWAY
+        self.soft_pad: Ints = np.array([spacing.cells(CELL_MS, shared=shared) for shared in kinds])
+        self.soft_gap: Floats = np.array([spacing.gap_m(body.footprint, shared=shared) for shared in kinds])
         self.hard_pad: Ints = np.zeros(2, dtype=np.int64)
         self.hard_gap: Floats = np.zeros(2)
         self._found: Ints = np.zeros(1, dtype=np.int64)

@@ -11,11 +11,12 @@ import math
 from collections.abc import Sequence, Set
 
 from fleet.errors import PlanError
-from planners.approach import approach_plan
-from planners.blocking import Obstacle
+from planners.approach import Ahead, approach_plan
+from planners.blocking import Obstacle, TimeGrid
 from planners.interface import Body, Commitment, Conflicts, JointPlan, Refusal, Request
 from planners.profile import start_at
 from planners.sequential import Sequential
+from planners.spacing import COMFORTABLE, Spacing
 from planners.tasks import Task
 from planners.timed_path import TimedPath
 from planners.zone_map import ZoneMap
@@ -25,9 +26,10 @@ class FirstCome:
     """The joint planner ``first_come``. Not for use by two threads at once: it owns scratch arrays."""
 
     name = "first_come"
+    open_orders = False
 
-    def __init__(self, zone_map: ZoneMap, conflicts: Conflicts) -> None:
-        self._sequential = Sequential(zone_map, conflicts)
+    def __init__(self, zone_map: ZoneMap, conflicts: Conflicts, spacing: Spacing = COMFORTABLE) -> None:
+        self.sequential = Sequential(zone_map, conflicts, spacing)
 
     def plan(self, requests: Sequence[Request], commitments: Sequence[Commitment], *, now_ms: int) -> JointPlan:
         """Plan ``requests`` one by one; see :class:`planners.interface.JointPlanner`.
@@ -35,20 +37,31 @@ class FirstCome:
         Reasons of refusal: ``cannot_stop``, ``horizon``, ``no_room_before_next_zone``,
         ``blocked_by:<vehicle>``, ``start_in_conflict:<vehicle>``.
         """
+        fixed, grid = self.prepared(requests, commitments, now_ms)
+        answer = self.planned(self.order(requests), fixed, grid)
+        self.sequential.keep(grid)
+        return answer
+
+    def prepared(
+        self, requests: Sequence[Request], commitments: Sequence[Commitment], now_ms: int
+    ) -> tuple[list[Obstacle], TimeGrid]:
+        """The commitments of vehicles that are not asked for, and the grid of time of one call."""
         asked = {request.body.vehicle for request in requests}
         if len(asked) != len(requests):
             raise PlanError("a vehicle is in one call of plan() more than once")
-        unplanned = set(asked)
         fixed = [Obstacle(c.plan.vehicle, c.body, c.plan) for c in commitments if c.plan.vehicle not in asked]
-        current = {r.body.vehicle: Obstacle(r.body.vehicle, r.body, r.approach, agreed=False) for r in requests}
-        base_ms = min([now_ms, *(request.switch_ms for request in requests)])
-        grid = self._sequential.grid(base_ms)
+        return fixed, self.sequential.grid(min([now_ms, *(request.switch_ms for request in requests)]))
+
+    def planned(self, ordered: Sequence[Request], fixed: list[Obstacle], grid: TimeGrid) -> JointPlan:
+        """Plan one after another in this order."""
+        unplanned = {request.body.vehicle for request in ordered}
+        current = {r.body.vehicle: Obstacle(r.body.vehicle, r.body, r.approach, agreed=False) for r in ordered}
         plans: list[TimedPath] = []
         refused: list[Refusal] = []
-        for request in self.order(requests):
+        for request in ordered:
             vehicle = request.body.vehicle
             others = fixed + [obstacle for name, obstacle in current.items() if name != vehicle]
-            task = self._sequential.task(request, others, grid)
+            task = self.sequential.task(request, others, grid)
             answer = task if isinstance(task, Refusal) else self.answer(request, task, unplanned)
             if isinstance(task, Task):
                 grid.release(task.mark)
@@ -58,7 +71,6 @@ class FirstCome:
                 plans.append(answer)
                 unplanned.discard(vehicle)
                 current[vehicle] = Obstacle(vehicle, request.body, answer)
-        self._sequential.keep(grid)
         return JointPlan(tuple(plans), tuple(refused))
 
     def approach(
@@ -70,13 +82,14 @@ class FirstCome:
         now_ms: int,
         stop_s_m: float,
         leader: Commitment | None,
+        guide: TimedPath | None = None,
     ) -> TimedPath:
         """See :class:`planners.interface.JointPlanner`."""
-        return approach_plan(self._sequential, body, path_id, state, now_ms, (stop_s_m, leader))
+        return approach_plan(self.sequential, body, path_id, state, now_ms, Ahead(stop_s_m, leader, guide))
 
     def answer(self, request: Request, task: Task, unplanned: Set[str]) -> TimedPath | Refusal:
         """Plan one vehicle; ``unplanned`` are those of the call that have no plan yet or were refused."""
-        return self._sequential.early(task)
+        return self.sequential.early(task)
 
     def order(self, requests: Sequence[Request]) -> list[Request]:
         """Passing order: by :meth:`key`, nobody before the vehicle ahead in its lane."""
@@ -98,7 +111,7 @@ class FirstCome:
 
     def remaining_inside_m(self, request: Request) -> float:
         """What a vehicle that is inside its zone when it can switch has yet to drive there; else inf."""
-        body, passage = request.body, self._sequential.passage(request.approach.path_id, request.zone_id)
+        body, passage = request.body, self.sequential.passage(request.approach.path_id, request.zone_id)
         s_m = start_at(request.approach, request.switch_ms).s_m
         inside = s_m + body.footprint.front_m > passage.line_s_m and s_m - body.footprint.rear_m <= passage.exit_s_m
         return passage.exit_s_m + body.footprint.rear_m - s_m if inside else math.inf

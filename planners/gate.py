@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from fleet.errors import PlanError
 from planners.first_come import FirstCome
 from planners.interface import Body, Commitment, Conflicts, JointPlan, Refusal, Request
+from planners.spacing import COMFORTABLE, Spacing
 from planners.timed_path import TimedPath
 from planners.zone_map import ZoneMap
 
@@ -72,10 +73,11 @@ class Gated:
     """What planners with a gate share; a subclass has ``name`` and ``plan``."""
 
     patience_ms = PATIENCE_MS
+    open_orders = False
 
-    def __init__(self, zone_map: ZoneMap, conflicts: Conflicts) -> None:
+    def __init__(self, zone_map: ZoneMap, conflicts: Conflicts, spacing: Spacing = COMFORTABLE) -> None:
         self._zone_map, self._conflicts = zone_map, conflicts
-        self._first_come = FirstCome(zone_map, conflicts)
+        self._first_come = FirstCome(zone_map, conflicts, spacing)
 
     def approach(
         self,
@@ -86,9 +88,12 @@ class Gated:
         now_ms: int,
         stop_s_m: float,
         leader: Commitment | None,
+        guide: TimedPath | None = None,
     ) -> TimedPath:
         """See :class:`planners.interface.JointPlanner`."""
-        return self._first_come.approach(body, path_id, state, now_ms=now_ms, stop_s_m=stop_s_m, leader=leader)
+        return self._first_come.approach(
+            body, path_id, state, now_ms=now_ms, stop_s_m=stop_s_m, leader=leader, guide=guide
+        )
 
     def comers(self, requests: Sequence[Request], others: Sequence[Commitment], now_ms: int) -> dict[str, Comer]:
         """Everybody before or in the zone that is asked for, by name."""

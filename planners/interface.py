@@ -75,6 +75,9 @@ class JointPlanner(Protocol):
     """A planner, named by ``--planner``."""
 
     name: str
+    open_orders: bool
+    """The passing order is chosen anew at every call: vehicles then ask for a plan only when they need one, drive by
+    what they expect until then, and calls name everybody who has none yet. False: who comes asks at once."""
 
     def plan(self, requests: Sequence[Request], commitments: Sequence[Commitment], *, now_ms: int) -> JointPlan:
         """Plan ``requests`` jointly; deterministic in its arguments; bounded work, never a hang."""
@@ -89,13 +92,15 @@ class JointPlanner(Protocol):
         now_ms: int,
         stop_s_m: float,
         leader: Commitment | None,
+        guide: TimedPath | None = None,
     ) -> TimedPath:
         """The plan of a vehicle without agreement: drive on, stand with the front bumper at ``stop_s_m``.
 
         ``state`` is (s_m of the rear axle, v_mps, a_mps2): the plan begins with that acceleration and
         changes it no faster than the jerk limit allows. ``stop_s_m`` = inf: drive to the end of the path.
-        The plan keeps behind ``leader``. Where the vehicle cannot stop in time it brakes as hard as
-        its limits allow.
+        The plan keeps behind ``leader``, and before the line no farther ahead than ``guide``, where that can still
+        be: the plan that the vehicle expects to be agreed on in time. Where the vehicle cannot stop in time it
+        brakes as hard as its limits allow.
         """
         ...
 

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from planners.interface import Body, Commitment, Conflicts
+from planners.spacing import Spacing
 from planners.timed_path import SegmentArrays
 from planners.zone_map import Conflict, Floats
 
@@ -26,23 +27,6 @@ CELL_MS = 50
 PAST_S = 1.0
 """The common grid starts this long before the first switch, so that buffers in time can look back."""
 _STANDING_MPS = 0.005
-
-
-@dataclass(frozen=True, slots=True)
-class Buffers:
-    """What is kept between plans on top of their conflict tables."""
-
-    crossing_s: float = 0.4
-    headway_s: float = 0.6
-    crossing_m: float = 0.0
-    standstill_m: float = 1.0
-    """On shared lanes; model cars in proportion to 5 m."""
-
-    def kept(self, body: Body, *, shared: bool) -> tuple[int, float]:
-        """(cells of time, metres) that ``body`` keeps behind another one."""
-        if shared:
-            return round(self.headway_s * 1e3) // CELL_MS, self.standstill_m * min(1.0, body.footprint.length_m / 5.0)
-        return round(self.crossing_s * 1e3) // CELL_MS, self.crossing_m
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,13 +130,13 @@ class Traffic:
     """
 
     def __init__(
-        self, members: Sequence[Commitment], free_count: int, reaches: Reaches, buffers: Buffers, base_ms: int
+        self, members: Sequence[Commitment], free_count: int, reaches: Reaches, spacing: Spacing, base_ms: int
     ) -> None:
         self.members = tuple(members)
         self.free_count = free_count
         self.base_ms = (base_ms - round(PAST_S * 1000.0)) // CELL_MS * CELL_MS
         end_ms = max([member.plan.end_ms for member in members[:free_count]], default=base_ms)
-        looked_back = round(max(buffers.crossing_s, buffers.headway_s) * 1e3) // CELL_MS
+        looked_back = round(max(spacing.crossing_s, spacing.headway_s) * 1e3) // CELL_MS
         count = (end_ms - self.base_ms) // CELL_MS + looked_back + 2
         self.t_s: Floats = (self.base_ms + CELL_MS * np.arange(count)) * 1e-3
         self.arrays = [member.plan.arrays() for member in members]
@@ -163,16 +147,17 @@ class Traffic:
         self._most, self._least = self.planned.copy(), self.planned.copy()
         self.behind: list[list[Relation]] = [[] for _ in members]
         self.ahead: list[list[Relation]] = [[] for _ in members]
-        self._relate(reaches, buffers)
+        self._relate(reaches, spacing)
 
-    def _relate(self, reaches: Reaches, buffers: Buffers) -> None:
+    def _relate(self, reaches: Reaches, spacing: Spacing) -> None:
         for i, one in enumerate(self.members):
             for j, other in enumerate(self.members):
                 if i == j or min(i, j) >= self.free_count:
                     continue
                 for reach in reaches.between(one.body, one.plan.path_id, other.body, other.plan.path_id):
                     if reach.passes_after(self.planned[i], self.planned[j]):
-                        relation = Relation(j, i, reach, *buffers.kept(one.body, shared=reach.shared))
+                        pad = spacing.cells(CELL_MS, shared=reach.shared)
+                        relation = Relation(j, i, reach, pad, spacing.gap_m(one.body.footprint, shared=reach.shared))
                         self.behind[i].append(relation)
                         self.ahead[j].append(relation)
 

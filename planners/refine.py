@@ -22,10 +22,11 @@ import numpy as np
 from fleet.errors import PlanError
 from planners.check_fast import FastVerifier
 from planners.interface import Body, Commitment, Conflicts, JointPlan, JointPlanner, Request
-from planners.passing import Buffers, Reaches, Traffic
+from planners.passing import Reaches, Traffic
 from planners.profile import start_at
 from planners.refine_problem import Programme, Refinement, RefineWeights, SpeedCurve, Steps
 from planners.refined_path import refined_path
+from planners.spacing import COMFORTABLE, Spacing
 from planners.timed_path import SEGMENT_COUNT_MAX, SegmentArrays, TimedPath
 from planners.zone_map import Floats, MotionLimits, ZoneMap
 
@@ -113,10 +114,10 @@ class Refiner:
         zone_map: ZoneMap,
         conflicts: Conflicts,
         weights: RefineWeights | None = None,
-        buffers: Buffers | None = None,
+        spacing: Spacing = COMFORTABLE,
     ) -> None:
         weights = weights or RefineWeights()
-        self._map, self._weights, self._buffers = zone_map, weights, buffers or Buffers()
+        self._map, self._weights, self._spacing = zone_map, weights, spacing
         self._reaches = Reaches(conflicts)
         # One row of speed, barrier and floor per step, and the two ends.
         self._solver = DenseSolver(weights.step_count, 3 * weights.step_count + 2)
@@ -147,7 +148,7 @@ class Refiner:
         fixed = [Commitment(r.body, r.approach) for r in requests if r.body.vehicle not in planned]
         fixed += [c for c in commitments if c.plan.vehicle not in asked]
         base_ms = min([now_ms, *(request.switch_ms for request in requests)])
-        traffic = Traffic(members + fixed, len(members), self._reaches, self._buffers, base_ms)
+        traffic = Traffic(members + fixed, len(members), self._reaches, self._spacing, base_ms)
         jobs = [self._job(member, asked[member.plan.vehicle], traffic, step_ms) for member in members]
         for i, job in enumerate(jobs):
             if job.refinement is not None:
@@ -277,6 +278,7 @@ class RefinedPlanner:
     def __init__(self, inner: JointPlanner, refiner: Refiner) -> None:
         self._inner, self._refiner = inner, refiner
         self.name = f"{inner.name}+refine"
+        self.open_orders = inner.open_orders
 
     def plan(self, requests: Sequence[Request], commitments: Sequence[Commitment], *, now_ms: int) -> JointPlan:
         """See :class:`planners.interface.JointPlanner`."""
@@ -293,9 +295,12 @@ class RefinedPlanner:
         now_ms: int,
         stop_s_m: float,
         leader: Commitment | None,
+        guide: TimedPath | None = None,
     ) -> TimedPath:
         """See :class:`planners.interface.JointPlanner`."""
-        return self._inner.approach(body, path_id, state, now_ms=now_ms, stop_s_m=stop_s_m, leader=leader)
+        return self._inner.approach(
+            body, path_id, state, now_ms=now_ms, stop_s_m=stop_s_m, leader=leader, guide=guide
+        )
 
 
 def _knots_ms(changes_s: Floats, from_ms: int, until_s: float, count: int) -> Floats:

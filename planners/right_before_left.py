@@ -16,6 +16,7 @@ from planners.gate import STANDING_MPS, Comer, Gated
 from planners.interface import Body, Commitment, Conflicts, JointPlan, Request
 from planners.phases import line_yaw_rad, meet_in_zone, turn_rad
 from planners.profile import size_scale
+from planners.spacing import COMFORTABLE, Spacing
 from planners.zone_map import Passage, ZoneMap
 
 THINK_S = 1.0
@@ -35,8 +36,8 @@ class RightBeforeLeft(Gated):
 
     name = "right_before_left"
 
-    def __init__(self, zone_map: ZoneMap, conflicts: Conflicts) -> None:
-        super().__init__(zone_map, conflicts)
+    def __init__(self, zone_map: ZoneMap, conflicts: Conflicts, spacing: Spacing = COMFORTABLE) -> None:
+        super().__init__(zone_map, conflicts, spacing)
         self._priority: dict[tuple[str, str, Body, str], bool] = {}
 
     def plan(self, requests: Sequence[Request], commitments: Sequence[Commitment], *, now_ms: int) -> JointPlan:

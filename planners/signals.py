@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from planners.gate import Comer, Gated, passes_line_ms
 from planners.interface import Commitment, Conflicts, JointPlan, Refusal, Request
 from planners.phases import Phase, phases_of
+from planners.spacing import COMFORTABLE, Spacing
 from planners.zone_map import ZoneMap
 
 CYCLE_MS = 45_000
@@ -39,8 +40,8 @@ a vehicle at 50 km/h begins to brake for a line about 3 s before it."""
 class Signal(Gated, ABC):
     """What both signals share; a subclass says which phase has green, and until when its vehicles may enter."""
 
-    def __init__(self, zone_map: ZoneMap, conflicts: Conflicts) -> None:
-        super().__init__(zone_map, conflicts)
+    def __init__(self, zone_map: ZoneMap, conflicts: Conflicts, spacing: Spacing = COMFORTABLE) -> None:
+        super().__init__(zone_map, conflicts, spacing)
         self._phases: dict[str, tuple[Phase, ...]] = {}
 
     def phases(self, zone_id: str) -> tuple[Phase, ...]:
@@ -131,8 +132,8 @@ class SignalActuated(Signal):
 
     name = "signal_actuated"
 
-    def __init__(self, zone_map: ZoneMap, conflicts: Conflicts) -> None:
-        super().__init__(zone_map, conflicts)
+    def __init__(self, zone_map: ZoneMap, conflicts: Conflicts, spacing: Spacing = COMFORTABLE) -> None:
+        super().__init__(zone_map, conflicts, spacing)
         self._heads: dict[str, _Head] = {}
 
     def green(self, zone_id: str, comers: Sequence[Comer], now_ms: int) -> tuple[Phase | None, float]:

@@ -25,6 +25,7 @@ from planners.profile import (
     size_scale,
     start_at,
 )  # fmt: skip
+from planners.spacing import COMFORTABLE, Spacing
 from planners.timed_path import TimedPath
 from planners.zone_map import Floats, MotionLimits, Passage, Path, ZoneMap
 
@@ -65,8 +66,9 @@ class Task:
 class Tasks:
     """Tables, sections and scratch space for planning vehicles one by one on a map."""
 
-    def __init__(self, zone_map: ZoneMap, conflicts: Conflicts) -> None:
+    def __init__(self, zone_map: ZoneMap, conflicts: Conflicts, spacing: Spacing = COMFORTABLE) -> None:
         self.zone_map = zone_map
+        self.spacing = spacing
         self.tables = TableStore(conflicts)
         self.room = Workspace()
         self._sections: dict[tuple[str, MotionLimits], Sections] = {}
@@ -120,7 +122,7 @@ class Tasks:
         start = start_at(approach, request.switch_ms)
         if start.time_ms >= grid.end_ms:
             return Refusal(body.vehicle, "horizon")
-        blocking = Blocking(body, path.path_id, obstacles, grid, self.tables)
+        blocking = Blocking(body, path.path_id, obstacles, grid, self.tables, self.spacing)
         sections = self.sections(path, body.limits)
         task = Task(body, path, sections, approach, start, clear, stop, line, blocking, grid, grid.mark())
         self._let_followers_brake(task, blocking.place(start.s_m, task.cell))

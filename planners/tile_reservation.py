@@ -24,6 +24,7 @@ import numpy.typing as npt
 
 from planners.first_come import FirstCome
 from planners.interface import Body, Commitment, Conflicts, JointPlan, Request
+from planners.spacing import COMFORTABLE, Spacing
 from planners.timed_path import TimedPath
 from planners.zone_map import Conflict, ErrorBudget, Floats, Footprint, Passage, ZoneMap
 
@@ -138,9 +139,10 @@ class TileReservation:
     """The joint planner ``tile_reservation``: first come, first served, on tiles."""
 
     name = "tile_reservation"
+    open_orders = False
 
-    def __init__(self, zone_map: ZoneMap, conflicts: Conflicts) -> None:
-        self._server = FirstCome(zone_map, TileConflicts(zone_map, conflicts))
+    def __init__(self, zone_map: ZoneMap, conflicts: Conflicts, spacing: Spacing = COMFORTABLE) -> None:
+        self._server = FirstCome(zone_map, TileConflicts(zone_map, conflicts), spacing)
 
     def plan(self, requests: Sequence[Request], commitments: Sequence[Commitment], *, now_ms: int) -> JointPlan:
         """Reserve for ``requests`` one by one; see :class:`planners.interface.JointPlanner`."""
@@ -155,9 +157,12 @@ class TileReservation:
         now_ms: int,
         stop_s_m: float,
         leader: Commitment | None,
+        guide: TimedPath | None = None,
     ) -> TimedPath:
         """See :class:`planners.interface.JointPlanner`."""
-        return self._server.approach(body, path_id, state, now_ms=now_ms, stop_s_m=stop_s_m, leader=leader)
+        return self._server.approach(
+            body, path_id, state, now_ms=now_ms, stop_s_m=stop_s_m, leader=leader, guide=guide
+        )
 
 
 def _outline_points(body: Footprint, buffer_m: float, tile_m: float) -> Floats:

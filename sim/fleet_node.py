@@ -36,6 +36,7 @@ from hardware.base import VehicleInterface
 from planners.check_fast import FastVerifier
 from planners.first_come import FirstCome
 from planners.registry import PLANNERS
+from planners.spacing import COMFORTABLE, Spacing
 from sim import reactive
 from sim.crashes import place_on
 from sim.reactive import ReactiveCar
@@ -116,8 +117,9 @@ class NodeFactory:
     """Makes the nodes of one run."""
 
     def __init__(
-        self, stage: Stage, planner: str, seed: int, period_s: float, watch: Stopwatch, controller: str = "feedback"
-    ) -> None:
+        self, stage: Stage, planner: str, seed: int, period_s: float, watch: Stopwatch, controller: str = "feedback",
+        spacing: Spacing = COMFORTABLE,
+    ) -> None:  # fmt: skip
         self._seed, self._period_s, self._watch = seed, period_s, watch
         self.roads = Roads(stage.zone_map)
         self.book = PlanBook(self.roads)
@@ -126,7 +128,8 @@ class NodeFactory:
         self.controller = CONTROLLERS[controller]
         self.reactive = planner == reactive.NAME
         """Vehicles have no nodes; the planner is then for free-flow times only."""
-        self.planner = PLANNERS[FirstCome.name if self.reactive else planner](stage.zone_map, stage.conflicts)
+        maker = PLANNERS[FirstCome.name if self.reactive else planner]
+        self.planner = maker(stage.zone_map, stage.conflicts, spacing)
         self.planning_s: list[float] = []
         self._keyring = Keyring()
         self._media: dict[str, Medium] = {}

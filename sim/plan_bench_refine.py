@@ -20,11 +20,12 @@ from planners.check import Verifier
 from planners.conflicts import ConflictTables
 from planners.first_come import FirstCome
 from planners.interface import Body, Commitment, JointPlan, JointPlanner, Request
-from planners.passing import Buffers, Traffic
+from planners.passing import Traffic
 from planners.refine import Job, Refiner
 from planners.refine_baseline import JointProgramme
 from planners.refine_problem import RefineWeights
 from planners.refined_path import jerk_rms, refined_path
+from planners.spacing import Spacing
 from planners.timed_path import TimedPath
 from planners.zone_map import ZoneMap
 from planners.zones import build_zone_map
@@ -37,7 +38,7 @@ SWITCH_MS = 300
 _NEAREST_M = (45.0, 90.0)
 _SPACING_M = (18.0, 35.0)
 _SPEED_MPS = (9.0, 13.0)
-ALONE = Buffers(crossing_s=0.0, headway_s=0.0, crossing_m=1.5, standstill_m=1.5)
+ALONE = Spacing(crossing_s=0.0, headway_s=0.0, crossing_m=1.5, standstill_m=1.5)
 """The joint programme knows no buffers in time; both are then compared with buffers in distance only."""
 
 

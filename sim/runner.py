@@ -16,7 +16,7 @@ import math
 import platform
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from time import perf_counter
@@ -111,8 +111,10 @@ def run(scenario: Scenario, out: Path, options: RunOptions) -> Summary:
         progress.say(f"building {scenario.name}")
         stage = build_stage(scenario)
         period_ms = round(scenario.control.period_s * 1000.0)
-        controller = scenario.control.controller
-        factory = NodeFactory(stage, scenario.planner, scenario.seed, period_ms * 1e-3, watch, controller)
+        factory = NodeFactory(
+            stage, scenario.planner, scenario.seed, period_ms * 1e-3, watch, scenario.control.controller,
+            scenario.spacing.spacing,
+        )  # fmt: skip
         progress.say("measuring free flow")
         free = _free_flow(scenario, stage, factory, period_ms)
         for outline in stage.obstacles:
@@ -168,6 +170,7 @@ def _manifest(scenario: Scenario, stage: Stage, options: RunOptions) -> dict[str
         "controller": scenario.control.controller,
         "backend": scenario.world,
         "mechanism": scenario.mechanism,
+        "spacing": asdict(scenario.spacing.spacing),
         "charter_id": default_charter().charter_id().hex(),
         "map_digest": stage.zone_map.digest,
         "versions": versions,

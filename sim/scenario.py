@@ -58,6 +58,7 @@ class Overrides(msgspec.Struct, frozen=True, kw_only=True):
     world: str | None = None
     planner: str | None = None
     mechanism: str | None = None
+    spacing: str | None = None
     controller: str | None = None
     loss: float | None = None
     burst: float | None = None
@@ -71,6 +72,7 @@ _OPTIONS = {
     "world": ("--world", ("world",)),
     "planner": ("--planner", ("planner",)),
     "mechanism": ("--mechanism", ("mechanism",)),
+    "spacing": ("--spacing", ("spacing", "preset")),
     "controller": ("--controller", ("control", "controller")),
     "loss": ("--loss", ("network", "loss")),
     "burst": ("--burst", ("network", "burst_mean")),

@@ -27,6 +27,8 @@ PLANNERS = {
     "right_before_left": "baseline: who comes from the right goes first, left turns yield to oncoming vehicles",
     "reactive": "baseline: no agreement at all, everybody avoids what it sees (reciprocal velocity obstacles)",
     "all_way_stop": "baseline: everybody stops, then goes in order of stopping; ways that do not meet go together",
+    "welfare": "the passing order that costs the fleet least by the charter's weights, exact up to ten vehicles",
+    "welfare+refine": "order of welfare, then smoother speed profiles for it (needs CasADi)",
     "first_come+refine": "order of first_come, then smoother speed profiles for it (needs CasADi)",
 }
 MECHANISMS = {"first_come": "who announced itself first goes first"}

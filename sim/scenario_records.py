@@ -6,10 +6,12 @@ What types alone cannot say is checked in ``sim/scenario_checks.py``.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated, Any, Literal
 
 import msgspec
 
+from planners.spacing import PRESETS, Spacing
 from sim.crashes import Crash
 from sim.network import NetworkConfig
 
@@ -132,6 +134,23 @@ class Control(_Record, frozen=True, kw_only=True):
     """Where the nodes keep what they have promised; ``files``: in the run's folder, flushed to the disk each time."""
 
 
+class SpacingChoice(_Record, frozen=True, kw_only=True):
+    """What plans keep between vehicles beyond what the verifier insists on; single values go before the preset's."""
+
+    preset: Literal["comfortable", "tight"] = "comfortable"
+    crossing_s: Annotated[float, msgspec.Meta(ge=0.0, le=5.0)] | None = None
+    """Between two uses of a place from different lanes."""
+    headway_s: Annotated[float, msgspec.Meta(ge=0.0, le=5.0)] | None = None
+    standstill_m: Annotated[float, msgspec.Meta(ge=0.0, le=10.0)] | None = None
+    """Both behind another vehicle in a lane."""
+
+    @property
+    def spacing(self) -> Spacing:
+        """As planners take it."""
+        given = {name: getattr(self, name) for name in ("crossing_s", "headway_s", "standstill_m")}
+        return replace(PRESETS[self.preset], **{name: value for name, value in given.items() if value is not None})
+
+
 def default_expectations() -> dict[str, int | float | str]:
     return {"contacts": 0, "finished": "all"}
 
@@ -148,6 +167,7 @@ class ScenarioDocument(_Record, frozen=True, kw_only=True):
     world: str = "bullet"
     planner: str = "first_come"
     mechanism: str = "first_come"
+    spacing: SpacingChoice = SpacingChoice()
     network: NetworkConfig = NetworkConfig()
     legacy: tuple[Legacy, ...] = ()
     faults: tuple[Crash, ...] = ()

@@ -105,7 +105,7 @@ def _once(case: Case) -> tuple[float, float, dict[str, float]]:
     stage = build_stage(scenario)
     world = make_world(case.world)
     period_s = scenario.control.period_s
-    factory = NodeFactory(stage, scenario.planner, scenario.seed, period_s, watch)
+    factory = NodeFactory(stage, scenario.planner, scenario.seed, period_s, watch, spacing=scenario.spacing.spacing)
     with tempfile.TemporaryDirectory() as folder:
         log = RunLog.create(Path(folder) / "run", {"seed": scenario.seed}, stage.zone_map)
         running = Run(scenario, stage, world, factory, log, watch, {})

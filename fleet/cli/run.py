@@ -9,7 +9,9 @@ from typing import Any
 
 import click
 
-_CHANGES = ("seed", "world", "planner", "mechanism", "controller", "loss", "burst", "delay_ms", "dead", "duration_s")
+_CHANGES = (
+    "seed", "world", "planner", "mechanism", "spacing", "controller", "loss", "burst", "delay_ms", "dead", "duration_s",
+)  # fmt: skip
 
 
 @click.command("run")
@@ -20,6 +22,7 @@ _CHANGES = ("seed", "world", "planner", "mechanism", "controller", "loss", "burs
 @click.option("--world", metavar="NAME", help="bullet (physics) or kinematic (large counts).")
 @click.option("--planner", metavar="NAME", help="How plans are made; see: fleet list planners.")
 @click.option("--mechanism", metavar="NAME", help="Who goes first; see: fleet list mechanisms.")
+@click.option("--spacing", metavar="NAME", help="comfortable, or tight: what plans keep between vehicles.")
 @click.option("--controller", metavar="NAME", help="What follows plans; see: fleet list controllers.")
 @click.option("--seed", type=int, help="Of everything that is random.")
 @click.option("--duration", "duration_s", type=float, metavar="S", help="Longest simulated time, seconds.")

@@ -45,7 +45,17 @@ class Accounting:
         }
         return frozenset(clear), frozenset(rows.keys() - clear)
 
-    def strayed(self, now_ms: int, around: Surroundings) -> str:
+    def in_the_way(self, now_ms: int, plan: TimedPath, around: Surroundings) -> str:
+        """Why ``plan`` through the zone must be given back while that is possible; empty: it stands."""
+        strayed = self._strayed(now_ms, around)
+        if strayed:
+            return f"strayed:{strayed}"
+        for peer, intent in self._hearing.heard(now_ms).items():
+            if intent.phase in OBSTRUCTING and self.ran_into(now_ms, plan, peer):
+                return f"occupied:{peer}"
+        return ""
+
+    def _strayed(self, now_ms: int, around: Surroundings) -> str:
         """A peer on its way through the zone that is not where its plan says, or says so itself; empty: none.
 
         What it holds no longer tells where it will be, so whoever can still stop for it must.

@@ -10,10 +10,11 @@ standstill before anything it holds no right to, or off the map.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 from fleet.node.accounting import Accounting
 from fleet.node.bodies import planner_body, scale_of
+from fleet.node.engagement import Engagement
+from fleet.node.foresight import Foresight
 from fleet.node.hearing import Hearing
 from fleet.node.kernel import Kernel, Rest, usable
 from fleet.node.own_plan import OwnPlan
@@ -24,7 +25,7 @@ from fleet.node.sight import SLOW_MPS, BySight
 from fleet.node.surroundings import ANNOUNCE_S, silent_threats
 from fleet.protocol.records import Adopt, Drop, Local
 from fleet.protocol.records import Commitment as Held
-from fleet.protocol.table import OBSTRUCTING, Phase
+from fleet.protocol.table import Phase
 from hardware.base import Applied
 from planners.interface import Body
 from planners.timed_path import TimedPath
@@ -45,19 +46,6 @@ _PERIOD_NS = 1_000_000
 _BOUND = (Phase.CROSSING, Phase.OCCUPYING)
 
 
-@dataclass(slots=True)
-class _Engagement:
-    """The zone that the vehicle is dealing with."""
-
-    passage: Passage
-    clear_rear_s_m: float
-    standing_since_ms: int | None = None
-    arrived_ms: int = 0
-    aborting: str = ""
-    cleared: bool = False
-    """Said so to the others at least once."""
-
-
 class Node:
     """One vehicle's node."""
 
@@ -74,7 +62,7 @@ class Node:
         self.phase = Phase.APPROACH
         self.applied: Applied | None = None
         self.road = parts.road
-        self._engagement: _Engagement | None = None
+        self._engagement: Engagement | None = None
         self._committed: TimedPath | None = None
         self._plan_raw = b""
         self._hearing = Hearing(parts.name, parts.core, parts.codec, parts.book, parts.session)
@@ -89,6 +77,8 @@ class Node:
         self.sight = BySight(parts.core, parts.around, parts.judge, planner, parts.book, self.body, self.scale)
         parts.judge.beyond = self._hearing.beyond
         parts.zone_planner.beyond = self._hearing.beyond
+        parts.zone_planner.waiting = parts.core.waiting
+        self.foresight = Foresight(parts.name, parts.core, parts.zone_planner, parts.book, self.scale)
 
     @property
     def plan(self) -> TimedPath | None:
@@ -209,7 +199,7 @@ class Node:
             self.kernel.status.v_mps < SLOW_MPS * self.scale or not self._hearing.heard(now_ms)
         )
 
-    def _look_again(self, now_ms: int, plan: TimedPath, engagement: _Engagement) -> None:
+    def _look_again(self, now_ms: int, plan: TimedPath, engagement: Engagement) -> None:
         """Before the point of no return, give a commitment back that the world has made unsafe."""
         parts = self._parts
         leaves = first_time_beyond(parts.book, plan, engagement.passage.exit_s_m + self.body.footprint.rear_m)
@@ -219,16 +209,9 @@ class Node:
             if arrival_s < left_s + 0.5:
                 engagement.aborting = f"silent:{parts.around.tracks[row].track_id}"
                 return
-        strayed = self._accounting.strayed(now_ms, parts.around)
-        if strayed:
-            engagement.aborting = f"strayed:{strayed}"
-            return
-        for peer, intent in self._hearing.heard(now_ms).items():
-            if intent.phase in OBSTRUCTING and self._accounting.ran_into(now_ms, plan, peer):
-                engagement.aborting = f"occupied:{peer}"
-                return
+        engagement.aborting = self._accounting.in_the_way(now_ms, plan, parts.around) or engagement.aborting
 
-    def _account(self, now_ms: int, engagement: _Engagement) -> None:
+    def _account(self, now_ms: int, engagement: Engagement) -> None:
         """Tell the kernel who of those ahead is accounted for; give a plan back that somebody else is in the way of."""
         kernel = self.kernel
         # What is not where its plan says is clear of nobody by that plan.
@@ -265,10 +248,11 @@ class Node:
         clear = clear_rear_s_m(self.road.length_m, passage.exit_s_m, self.road.after(passage), self.body)
         if engagement is not None:
             parts.core.disengage(now_ms)
-        self._engagement = _Engagement(passage, clear, arrived_ms=now_ms)
+        self._engagement = Engagement(passage, clear, arrived_ms=now_ms)
         self.sight.enter()
         parts.judge.enter(passage.zone_id)
         parts.zone_planner.enter(passage.zone_id)
+        self.foresight.enter()
         parts.core.engage(passage.zone_id, parts.session, now_ms)
         if parts.core.commitment is not None:
             self._resume(now_ms, parts.core.commitment, passage)
@@ -303,9 +287,21 @@ class Node:
         if self.kernel.plan is None:
             self._own_plan(now_ms, from_reference=False)
         elif now_ms >= self._parts.core.frozen_until_ms(now_ms):
-            stale, strayed = self._own.is_stale(now_ms, self._line_s_m())
-            if stale:
+            self._look_ahead(now_ms)
+            line = self._line_s_m()
+            stale, strayed = self._own.is_stale(now_ms, line)
+            if stale or (self._own.may_change(now_ms) and self.foresight.has_moved(now_ms, line)):
                 self._own_plan(now_ms, from_reference=not strayed)
+
+    def _look_ahead(self, now_ms: int) -> None:
+        """Renew what is expected of the joint plan while this vehicle waits for a part in it."""
+        engagement, arrays = self._engagement, self.kernel.arrays
+        if engagement is None or engagement.cleared or arrays is None:
+            return
+        watch = self._parts.watch
+        watch.enter("planning")
+        self.foresight.look(now_ms, arrays)
+        watch.leave()
 
     def _own_plan(self, now_ms: int, *, from_reference: bool) -> None:
         """Drive to the next line that the vehicle has no right to pass, and no farther."""
@@ -313,7 +309,10 @@ class Node:
         unheard = not self._hearing.heard(now_ms) and bool(self._parts.around.tracks)
         radio_dead = self._engagement is not None and unheard
         path_id = self.road.path.path_id
-        plan = self._own.make(now_ms, path_id, line, from_reference=from_reference, radio_dead=radio_dead)
+        guide = None if radio_dead else self.foresight.follow()
+        plan = self._own.make(
+            now_ms, path_id, line, from_reference=from_reference, radio_dead=radio_dead, guide=guide
+        )
         inside = self.front_s_m > line + 0.5 * self.scale
         self._drive(plan, committed=False, line_s_m=math.inf if inside else line)
 
@@ -360,7 +359,7 @@ class Node:
                 self._parts.note(now_ms, kind, detail)
             core.advance(ready)
 
-    def _observe(self, now_ms: int, engagement: _Engagement, *, lost: bool) -> Phase:
+    def _observe(self, now_ms: int, engagement: Engagement, *, lost: bool) -> Phase:
         """The vehicle's physical phase at the zone."""
         passage, kernel = engagement.passage, self.kernel
         if engagement.cleared:
@@ -385,7 +384,7 @@ class Node:
             return Phase.OCCUPYING
         return Phase.WAITING if standing and at_line else Phase.APPROACH
 
-    def _local(self, now_ms: int, engagement: _Engagement, estimate_ok: bool, clock_error_ms: int) -> Local:
+    def _local(self, now_ms: int, engagement: Engagement, estimate_ok: bool, clock_error_ms: int) -> Local:
         status = self.kernel.status
         self._wanted = self._wants_commit(now_ms, engagement)
         room = max(0.0, engagement.passage.line_s_m - self.front_s_m)
@@ -410,14 +409,18 @@ class Node:
             clock_error_ms=clock_error_ms,
         )
 
-    def _wants_commit(self, now_ms: int, engagement: _Engagement) -> bool:
-        """Followers wait for the vehicle ahead to have its plan: until then nothing can be agreed for them.
+    def _wants_commit(self, now_ms: int, engagement: Engagement) -> bool:
+        """Where the order is open, a vehicle wants its part when it is due.
+
+        Followers wait for the vehicle ahead to have its plan: until then nothing can be agreed for them.
 
         Nor does a vehicle that is not where its plan says: a plan that continues the old one would be broken at once.
         """
         if self._committed is not None or self.sight.active or engagement.cleared:
             return False
         if abs(self.kernel.status.longitudinal_error_m) > 0.7 * self.body.budget.longitudinal_m:
+            return False
+        if not self.foresight.due and self._hearing.heard(now_ms):
             return False
         leader = self.kernel.status.leader
         if leader is None or leader.peer is None or leader.crossing:
@@ -432,6 +435,7 @@ class Node:
             return
         self._committed = plan
         self._breached = False
+        self.foresight.settle()
         self._drive(plan, committed=True, line_s_m=engagement.passage.line_s_m)
 
     def _drop(self, now_ms: int, effect: Drop) -> None:
@@ -440,7 +444,7 @@ class Node:
             self._committed = None
             self._own_plan(now_ms, from_reference=True)
 
-    def _abort(self, now_ms: int, engagement: _Engagement) -> None:
+    def _abort(self, now_ms: int, engagement: Engagement) -> None:
         """Give a commitment back while the vehicle can still stop before the line."""
         reason, engagement.aborting = engagement.aborting, ""
         crossing = self.kernel.status.past_no_return or self._parts.core.phase in _BOUND
@@ -453,7 +457,7 @@ class Node:
 
     # --- crossing by sight
 
-    def _start_by_sight(self, now_ms: int, engagement: _Engagement, *, inside: bool) -> bool:
+    def _start_by_sight(self, now_ms: int, engagement: Engagement, *, inside: bool) -> bool:
         """Start to cross without agreement, if rule P9 allows it now."""
         parts, passage, since = self._parts, engagement.passage, engagement.standing_since_ms
         if since is None:
@@ -467,7 +471,7 @@ class Node:
         self._drive(plan, committed=False, line_s_m=following.line_s_m if following else math.inf)
         return True
 
-    def _stop_by_sight(self, now_ms: int, engagement: _Engagement) -> None:
+    def _stop_by_sight(self, now_ms: int, engagement: Engagement) -> None:
         self.sight.active = False
         engagement.standing_since_ms = None
         self._parts.note(now_ms, "fallback_yield", {"zone": engagement.passage.zone_id})

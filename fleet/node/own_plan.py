@@ -31,20 +31,27 @@ class OwnPlan:
         self._planned_behind: TimedPath | None = None
         self._planned_line_s_m = math.inf
 
+    def may_change(self, now_ms: int) -> bool:
+        """Whether the last change of mind is long enough ago."""
+        return now_ms - self._planned_ms >= REPLAN_MS
+
     def is_stale(self, now_ms: int, line_s_m: float) -> tuple[bool, bool]:
         """(whether the plan no longer says what the vehicle should do, whether the vehicle has strayed from it).
 
         ``line_s_m``: the next line that the vehicle has no right to pass; inf: none.
         """
-        if now_ms - self._planned_ms < REPLAN_MS:
+        if not self.may_change(now_ms):
             return False, False
         tolerance = max(0.1 * self._scale, 0.6 * self._body.budget.longitudinal_m)
         strayed = abs(self._kernel.status.longitudinal_error_m) > tolerance
         passed = line_s_m > self._planned_line_s_m
         return strayed or passed or self._leader_changed(now_ms) or self._could_move_up(now_ms, line_s_m), strayed
 
-    def make(self, now_ms: int, path_id: str, line_s_m: float, *, from_reference: bool, radio_dead: bool) -> TimedPath:
-        """Plan to stand before ``line_s_m``, behind what is ahead.
+    def make(
+        self, now_ms: int, path_id: str, line_s_m: float, *, from_reference: bool, radio_dead: bool,
+        guide: TimedPath | None = None,
+    ) -> TimedPath:  # fmt: skip
+        """Plan to stand before ``line_s_m``, behind what is ahead and no farther than ``guide`` by then.
 
         From where the present plan says that the vehicle is, or from where it is. Without radio contact
         the approach is so gentle that others can see that this vehicle will stop.
@@ -59,7 +66,9 @@ class OwnPlan:
         self._planned_ms, self._planned_line_s_m = now_ms, line_s_m
         leader = None if heard is None else Commitment(planning_body(heard.body), heard.plan)
         body = planning_body(self._gentle() if radio_dead else self._body)
-        return self._planner.approach(body, path_id, state, now_ms=now_ms, stop_s_m=line_s_m, leader=leader)
+        return self._planner.approach(
+            body, path_id, state, now_ms=now_ms, stop_s_m=line_s_m, leader=leader, guide=guide
+        )
 
     def _heard_leader(self, now_ms: int) -> Commitment | None:
         """What the vehicle ahead says it drives."""

@@ -28,6 +28,7 @@ class GuardedPlanner:
     def __init__(self, planner: JointPlanner) -> None:
         self._planner = planner
         self.name = planner.name
+        self.open_orders: bool = getattr(planner, "open_orders", False)
         self.patience_ms: int = getattr(planner, "patience_ms", PATIENCE_MS)
         self.failures = 0
 
@@ -47,11 +48,13 @@ class GuardedPlanner:
 
     def approach(
         self, body: Body, path_id: str, state: tuple[float, float, float], *, now_ms: int, stop_s_m: float,
-        leader: Commitment | None,
+        leader: Commitment | None, guide: TimedPath | None = None,
     ) -> TimedPath:  # fmt: skip
         """See :class:`planners.interface.JointPlanner`."""
         try:
-            plan = self._planner.approach(body, path_id, state, now_ms=now_ms, stop_s_m=stop_s_m, leader=leader)
+            plan = self._planner.approach(
+                body, path_id, state, now_ms=now_ms, stop_s_m=stop_s_m, leader=leader, guide=guide
+            )
             if (plan.vehicle, plan.path_id) == (body.vehicle, path_id) and _starts_at(plan, state, now_ms):
                 return plan
         except Exception:  # noqa: S110 - as above; the answer is the plan below

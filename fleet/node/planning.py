@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from fleet.node.bodies import heard_body, planning_body
 from fleet.node.lanes import Lanes
@@ -17,6 +17,8 @@ from planners.timed_path import TimedPath
 EXIT_ROOM_LENGTHS = 5.0
 """A vehicle keeps its claim until it is this many lengths beyond the zone, so that whoever follows it out
 was planned behind it; after that, following is by sight."""
+OPEN_MAX = 32
+"""So many vehicles are ordered at once, in the order in which they came; the others wait behind them anyway."""
 _STANDING_MPS = 0.05
 LEASE_MARGIN_MS = 600
 """From leaving a zone by plan to the lease's end: clock bounds, tracking error, and one lost intent."""
@@ -37,6 +39,13 @@ class ZonePlanner:
         """Wall time of each call, where a clock was given; for metrics only, nothing is decided by it."""
         self.beyond: Callable[[int], list[Commitment]] = lambda now_ms: []
         """Plans announced at other zones, at a time in ms."""
+        self.waiting: Callable[[int], Mapping[str, Intent]] = lambda now_ms: {}
+        """Everybody here who has no plan through the zone yet, at a time in ms."""
+
+    @property
+    def open_orders(self) -> bool:
+        """See :class:`planners.interface.JointPlanner`."""
+        return self._planner.open_orders
 
     def enter(self, zone_id: str) -> None:
         """Plan for this zone from now on."""
@@ -50,11 +59,41 @@ class ZonePlanner:
         return batch
 
     def _plan(self, vehicles: Sequence[Intent], known: Sequence[LiveTube], now_ms: int, switch_ms: int) -> PlannedBatch:
+        answer, bodies, close = self._joint(vehicles, known, now_ms, switch_ms)
+        named = {intent.vehicle for intent in vehicles}
+        entries = []
+        refused = [(refusal.vehicle, refusal.reason) for refusal in answer.refused if refusal.vehicle in named]
+        refused += [(name, f"start_in_conflict:{close[name]}") for name in sorted(close) if name in named]
+        for plan in answer.plans:
+            if plan.vehicle not in named:
+                continue
+            lease = self.lease_end_ms(plan, bodies[plan.vehicle])
+            if lease is None:
+                refused.append((plan.vehicle, "never_clears"))
+            else:
+                entries.append((plan.vehicle, plan.encode(), lease))
+        return PlannedBatch(tuple(entries), tuple(refused))
+
+    def expected(self, name: str, known: Sequence[LiveTube], now_ms: int, switch_ms: int) -> TimedPath | None:
+        """What ``name`` would be given if everybody asked now; None: it would be refused."""
+        answer, _, _ = self._joint((), known, now_ms, switch_ms)
+        return next((plan for plan in answer.plans if plan.vehicle == name), None)
+
+    def _joint(
+        self, vehicles: Sequence[Intent], known: Sequence[LiveTube], now_ms: int, switch_ms: int
+    ) -> tuple[JointPlan, dict[str, Body], dict[str, str]]:
+        """(plans for ``vehicles``, and with open orders for all who wait; bodies; who is too close behind whom)."""
         bodies = {
             tube.vehicle: planning_body(heard_body(tube.vehicle, tube.body)) for tube in known if tube.body is not None
         }
         announced = {tube.plan: tube.vehicle for tube in known if tube.body is not None}
-        wanted = {announced[intent.plan]: intent for intent in vehicles if intent.plan in announced}
+        asking = {intent.vehicle: intent for intent in vehicles}
+        if self.open_orders:
+            waiting = sorted(self.waiting(now_ms).values(), key=lambda intent: (intent.arrived_ms, intent.vehicle))
+            for intent in waiting:
+                if len(asking) < OPEN_MAX:
+                    asking.setdefault(intent.vehicle, intent)
+        wanted = {announced[intent.plan]: intent for intent in asking.values() if intent.plan in announced}
         plans = {t.vehicle: (bodies[t.vehicle], t.plan) for t in known if t.vehicle in bodies and t.body is not None}
         leaders = self._lanes.leaders(now_ms * 1e-3, plans, wanted)
         requests = []
@@ -69,16 +108,7 @@ class ZonePlanner:
             requests = [request for request in requests if request.body.vehicle not in close]
             asked -= close
             answer = self._planner.plan(requests, self._commitments(known, bodies, asked, now_ms), now_ms=now_ms)
-        entries = []
-        refused = [(refusal.vehicle, refusal.reason) for refusal in answer.refused]
-        refused += [(name, f"start_in_conflict:{leaders[name]}") for name in sorted(close)]
-        for plan in answer.plans:
-            lease = self.lease_end_ms(plan, bodies[plan.vehicle])
-            if lease is None:
-                refused.append((plan.vehicle, "never_clears"))
-            else:
-                entries.append((plan.vehicle, plan.encode(), lease))
-        return PlannedBatch(tuple(entries), tuple(refused))
+        return answer, bodies, {name: leaders[name] for name in close}
 
     def _request(self, name: str, intent: Intent, body: Body, leader: str | None, switch_ms: int) -> Request | None:
         approach = self._book.decode(intent.plan)

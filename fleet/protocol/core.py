@@ -250,6 +250,26 @@ class Core:
         """Intents of all that spoke within ``PEER_SILENT_MS``, in order of id: bodies that are accounted for."""
         return self._at.peers.within(now_ms, limits.PEER_SILENT_MS)
 
+    def waiting(self, now_ms: int) -> dict[str, Intent]:
+        """Everybody here under the same charter, this vehicle included, who has no tube and could be given one."""
+        at = self._at
+        fresh = dict(at.peers.fresh(now_ms))
+        if at.own is not None and self._zone:
+            fresh[self._me] = at.own
+        return {
+            name: intent
+            for name, intent in sorted(fresh.items())
+            if intent.phase in UNCOMMITTED
+            and not intent.held
+            and not at.ledger.of(name)
+            and intent.charter_id == at.identity.charter_id
+        }
+
+    def decision_ms(self, now_ms: int) -> int:
+        """How long a decision may take as the channel is now: a proposal stays open for so long."""
+        at = self._at
+        return self._turn.decide_ms(at.peers.latency_ms(now_ms), at.outage_ms(now_ms), len(at.concerned(now_ms)))
+
     def silent(self, now_ms: int) -> dict[str, Intent]:
         """Last words of vehicles that fell silent without having cleared the zone, in order of id (rule P8).
 

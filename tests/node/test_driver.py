@@ -196,9 +196,9 @@ class Wild:
             return junction().planner.plan(requests, commitments, now_ms=now_ms)
         return self.joint(requests, now_ms)
 
-    def approach(self, body, path_id, state, *, now_ms, stop_s_m, leader):  # noqa: ANN001, ANN201
+    def approach(self, body, path_id, state, *, now_ms, **heeded):  # noqa: ANN001, ANN003, ANN201
         if now_ms < self.from_ms:
-            return junction().planner.approach(body, path_id, state, now_ms=now_ms, stop_s_m=stop_s_m, leader=leader)
+            return junction().planner.approach(body, path_id, state, now_ms=now_ms, **heeded)
         return self.own(body, path_id, state, now_ms)
 
 

@@ -12,12 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fleet.errors import PlanError
-from planners.blocking import HEADWAY_S
 from planners.check import Verifier
 from planners.conflicts import ConflictTables
 from planners.first_come import FirstCome
 from planners.interface import Commitment, JointPlan, JointPlanner, Request
 from planners.registry import PLANNERS
+from planners.spacing import COMFORTABLE
 from planners.timed_path import TimedPath
 from planners.zone_map import ErrorBudget, Footprint, MotionLimits, Passage, Zone, ZoneMap
 from planners.zones import build_zone_map
@@ -135,7 +135,7 @@ def test_a_follower_is_never_planned_before_its_leader_and_keeps_its_distance() 
     assert [plan.vehicle for plan in answer.plans] == ["m", "z", "a"]
     front, back = answer.plans[1].arrays(), answer.plans[2].arrays()
     times = np.arange(2.0, answer.plans[1].end_ms * 1e-3, 0.1)
-    gap = np.array([front.at(t - HEADWAY_S)[0] - back.at(t)[0] for t in times])
+    gap = np.array([front.at(t - COMFORTABLE.headway_s)[0] - back.at(t)[0] for t in times])
     assert gap.min() >= FOOTPRINT.length_m + 2.0 * BUDGET.longitudinal_m
 
 

@@ -14,11 +14,12 @@ from fleet.errors import PlanError
 from planners.check import Verifier
 from planners.first_come import FirstCome
 from planners.interface import Commitment, JointPlan, Request
-from planners.passing import Buffers, Reach, states
+from planners.passing import Reach, states
 from planners.refine import DenseSolver, RefinedPlanner, Refiner
 from planners.refine_problem import RefineWeights, SpeedCurve, Steps
 from planners.refined_path import jerk_rms, refined_path
 from planners.registry import PLANNERS
+from planners.spacing import COMFORTABLE
 from planners.timed_path import TimedPath
 from planners.zone_map import Conflict
 from tests.planners.oracle import body, path_of
@@ -81,7 +82,7 @@ def test_the_order_of_passing_is_kept() -> None:
     came = planner.plan([a, b], [], now_ms=0)
     made = Refiner(zone_map, tables).refine(came, [a, b], [], now_ms=0)
     assert [plan.vehicle for plan in made.plans] == ["a", "b"]
-    buffer_s = Buffers().crossing_s
+    buffer_s = COMFORTABLE.crossing_s
     assert time_at(made.plans[1], 126.0) - time_at(made.plans[0], 134.0) >= buffer_s - 0.1
 
 
