@@ -49,21 +49,40 @@ class Settings:
     lanes: int
     duration_s_max: float
     sumo: str | None
+    spacing: str
+    workers: int
 
 
 def _demand(settings: Settings) -> str:
     """Delay against demand, planners and peers."""
-    from sim.peer_sumo import find_sumo
     from sim.plan_bench_demand import PLANNERS, Workload, measure, plot, table
 
     tables = None if settings.data is None else settings.data / "demand"
-    work = Workload(settings.vph, settings.seeds, settings.lanes, tables, settings.duration_s_max)
-    sumo = find_sumo(settings.sumo)
-    if sumo is None:
-        click.echo("SUMO is not installed: no rows of it (pip install eclipse-sumo, in its own environment)", err=True)
-    rows = measure(work, settings.planners or PLANNERS, sumo, lambda line: click.echo(line, err=True))
+    work = Workload(
+        settings.vph, settings.seeds, settings.lanes, tables, settings.duration_s_max,
+        spacing=settings.spacing, workers=settings.workers,
+    )  # fmt: skip
+    rows = measure(work, settings.planners or PLANNERS, _sumo(settings), lambda line: click.echo(line, err=True))
     plot(rows, settings.out / "delay_against_demand.png")
     return table(rows)
+
+
+def _saturation(settings: Settings) -> str:
+    """Vehicles an hour when more want through than can."""
+    from sim.plan_bench_demand import Workload, saturation
+
+    work = Workload((), settings.seeds, settings.lanes, spacing=settings.spacing, workers=settings.workers)
+    planners = settings.planners or ("welfare", "first_come", "all_way_stop")
+    return saturation(work, planners, _sumo(settings), lambda line: click.echo(line, err=True))
+
+
+def _sumo(settings: Settings) -> Path | None:
+    from sim.peer_sumo import find_sumo
+
+    found = find_sumo(settings.sumo)
+    if found is None:
+        click.echo("SUMO is not installed: no rows of it (pip install eclipse-sumo, in its own environment)", err=True)
+    return found
 
 
 def _refine(settings: Settings) -> str:
@@ -90,7 +109,12 @@ def _free_space(settings: Settings) -> str:
     return free_space_tables(settings.data / "clmapf", lambda line: click.echo(line, err=True))
 
 
-SECTIONS: dict[str, Callable[[Settings], str]] = {"demand": _demand, "refine": _refine, "free-space": _free_space}
+SECTIONS: dict[str, Callable[[Settings], str]] = {
+    "demand": _demand,
+    "saturation": _saturation,
+    "refine": _refine,
+    "free-space": _free_space,
+}
 """Name -> what measures it and returns its tables as Markdown; pictures go to ``Settings.out``."""
 
 
@@ -119,6 +143,11 @@ def _numbers(context: click.Context, option: click.Parameter, text: str) -> tupl
 @click.option("--seeds", default="1,2,3", show_default=True, callback=_numbers)
 @click.option("--lanes", default=1, show_default=True, type=click.IntRange(1, 3), help="Per approach.")
 @click.option("--duration", "duration_s_max", default=3600.0, show_default=True, help="Longest simulated time, s.")
+@click.option(
+    "--spacing", default="tight", show_default=True, type=click.Choice(["tight", "comfortable"]),
+    help="What plans keep between vehicles; tight: as AIM4 does.",
+)  # fmt: skip
+@click.option("--workers", default=1, show_default=True, type=click.IntRange(1, 64), help="Processes for the runs.")
 @click.option("--sumo", metavar="DIR", help="Folder of SUMO's programs  [default: SUMO_HOME, or the path]")
 def planning(sections: tuple[str, ...], **options: object) -> int:
     """Joint planning against its baselines and peers: tables and pictures, each section on its own."""
