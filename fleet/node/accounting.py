@@ -6,15 +6,19 @@ on being heard of for two seconds, and its vehicle brakes meanwhile.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from fleet.node.hearing import Hearing
 from fleet.node.judge import ZoneJudge
 from fleet.node.lanes import Lanes
-from fleet.node.surroundings import Leader, Surroundings
+from fleet.node.plan_book import PlanBook
+from fleet.node.planning import first_time_beyond
+from fleet.node.surroundings import Leader, Surroundings, silent_threats
 from fleet.protocol.table import OBSTRUCTING, Phase
 from planners.interface import Body, Commitment
 from planners.timed_path import TimedPath
+from planners.zone_map import Passage
 
 STRAYED_M = 1.0
 """Off its announced place by more than this a vehicle does not do what it says. Tracking and perception are off by
@@ -26,10 +30,23 @@ _HOLDING = (Phase.COMMITTED, Phase.CROSSING)
 class Accounting:
     """Of one vehicle; remembers which pairs of plans it has compared."""
 
-    def __init__(self, hearing: Hearing, judge: ZoneJudge, lanes: Lanes, body: Body, scale: float) -> None:
-        self._hearing, self._judge, self._lanes = hearing, judge, lanes
+    def __init__(
+        self, hearing: Hearing, judge: ZoneJudge, lanes: Lanes, book: PlanBook, body: Body, scale: float
+    ) -> None:  # fmt: skip
+        self._hearing, self._judge, self._lanes, self._book = hearing, judge, lanes, book
         self._body, self._scale = body, scale
         self._clashes: dict[tuple[TimedPath, TimedPath], bool] = {}
+
+    def threat(
+        self, now_ms: int, plan: TimedPath, passage: Passage, front_s_m: float, around: Surroundings
+    ) -> str:  # fmt: skip
+        """What in the world has made a commitment unsafe, as a reason to give it back; empty: nothing has."""
+        leaves = first_time_beyond(self._book, plan, passage.exit_s_m + self._body.footprint.rear_m)
+        left_s = (leaves if leaves is not None else math.inf) - now_ms * 1e-3
+        for row, arrival_s in silent_threats(around, self._book.roads, passage.zone_id, plan.path_id, front_s_m):
+            if arrival_s < left_s + 0.5:
+                return f"silent:{around.tracks[row].track_id}"
+        return self.in_the_way(now_ms, plan, around)
 
     def of(
         self, now_ms: int, plan: TimedPath | None, ahead: Sequence[Leader], around: Surroundings

@@ -87,6 +87,8 @@ class StateFolder:
 
     def __init__(self, path: Path, *, lock: bool = False) -> None:
         self.path = path
+        self.has_past = False
+        """A node of this process has signed under this folder's key already."""
         self._lock: int | None = None
         try:
             path.mkdir(mode=0o700, parents=True, exist_ok=True)
