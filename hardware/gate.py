@@ -64,10 +64,14 @@ class CommandGate:
         What must be at the actuators now.
     tap : callable, optional
         See :data:`Tap`; the black box sets it.
+    recovery_count : int
+        Valid commands in a row after a silence before they are driven. Of two gates in series only one may ask for
+        many: while the second still waits, the first would take the vehicle for broken.
     """
 
     def __init__(self, vehicle: Vehicle, steer_rad: float = 0.0) -> None:
         self.vehicle = vehicle
+        self.recovery_count = RECOVERY_COUNT
         self.lifecycle = Lifecycle.UNCONFIGURED
         self.driven = Applied(steer_rad, -comfort_mps2(vehicle), ("unconfigured",))
         self.tap: Tap | None = None
@@ -243,7 +247,7 @@ class CommandGate:
         self._watch(now_ns)
         self._accepted_ns, self._latest_ns = now_ns, command.stamp_ns
         self._streak += 1
-        if self._tripped and self._streak < RECOVERY_COUNT:
+        if self._tripped and self._streak < self.recovery_count:
             self._brake(comfort_mps2(self.vehicle), "recovering")
             return self.driven
         self._tripped = False
