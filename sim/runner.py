@@ -120,7 +120,7 @@ def run(scenario: Scenario, out: Path, options: RunOptions) -> Summary:
         for outline in stage.obstacles:
             world.add_obstacle(outline)
         with Interrupt() as interrupt:
-            log = RunLog.create(out, _manifest(scenario, stage, options), stage.zone_map, mcap=options.mcap)
+            log = RunLog.create(out, manifest(scenario, stage, options), stage.zone_map, mcap=options.mcap)
             watch.restart()
             store = clean_store(out) if scenario.control.store == "files" else None
             running = Run(scenario, stage, world, factory, log, watch, free, store)
@@ -155,7 +155,7 @@ def _free_flow(scenario: Scenario, stage: Stage, factory: NodeFactory, period_ms
         )
 
 
-def _manifest(scenario: Scenario, stage: Stage, options: RunOptions) -> dict[str, object]:
+def manifest(scenario: Scenario, stage: Stage, options: RunOptions) -> dict[str, object]:
     names = ("accord-fleet", "numpy", "numba", "shapely", "casadi", "pybullet", "msgspec", "pynacl", "pyarrow")
     versions = {"python": platform.python_version()}
     for name in names:
