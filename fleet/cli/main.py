@@ -27,7 +27,7 @@ COMMANDS = {
     "keys": ("fleet.cli.keys", "Make, enrol, revoke and show the keys of vehicles."),
     "evidence": ("fleet.cli.evidence", "Check evidence against a vehicle, offline."),
     "node": ("fleet.cli.node", "Run the node of one vehicle on ROS 2."),
-    "sim-bridge": ("fleet.cli.sim_bridge", "A simulated world in real time behind the topics of real vehicles."),
+    "sim-bridge": ("fleet.cli.sim_bridge", "A simulated world in real time behind real topics."),
     "preflight": ("fleet.cli.preflight", "Whether a vehicle may drive, check by check."),
     "hil": ("fleet.cli.hil", "Check a vehicle on a bench: latencies, stops, the failsafe table."),
     "blackbox": ("fleet.cli.blackbox", "Replay what a vehicle decided before it stopped."),
