@@ -14,6 +14,8 @@ from fleet.node.signing import Keyring, Signer, simulation_seed
 from fleet.node.stable_log import Medium
 from fleet.node.stable_media import FileMedium, MemoryMedium
 from fleet.node.stopwatch import Stopwatch
+from fleet.protocol import keys
+from fleet.protocol.enrolment import VALID_MS_MAX, KeyCertificate, certificate_statement
 from fleet.protocol.records import Tuning
 from fleet.protocol.restore import Restored, unknown_past
 from hardware.base import VehicleInterface
@@ -88,6 +90,13 @@ class NodeFactory:
         state = hardware.read(now_ms * 1_000_000)
         start_s_m = place_on(self.roads.get(actor.path_id), state.x_m, state.y_m)
         return self._node(actor, hardware, note, start_s_m, restored)
+
+    def certificate(self, name: str) -> KeyCertificate:
+        """Of a vehicle's key, by an authority of this simulation: for evidence that others judge offline."""
+        office = Signer(simulation_seed(self._seed, keys.OFFICE))
+        key = Signer(simulation_seed(self._seed, name)).public_key
+        signature = office.sign(certificate_statement(name, key, 0, VALID_MS_MAX))
+        return KeyCertificate(office.public_key, name, key, 0, VALID_MS_MAX, signature)
 
     def close(self) -> None:
         """Let go of the stable logs."""

@@ -20,7 +20,7 @@ def command() -> None:
       fleet bench speed
       fleet bench speed --repeats 3 --only kinematic
       fleet bench planning --section demand --vph 300 --seeds 1
-      fleet bench protocol --runs 1000 --only latency
+      fleet bench protocol --section latency --section scale
     """
 
 
@@ -170,20 +170,29 @@ def planning(sections: tuple[str, ...], **options: object) -> int:
 
 
 @command.command("protocol")
-@click.option("--only", metavar="TEXT", help="Parts whose name contains TEXT.")
-@click.option("--runs", default=100, show_default=True, type=click.IntRange(1), help="Seeds of each row.")
-def protocol(only: str | None, runs: int) -> int:
-    """Decision latency, traffic and safety beside leader-based protocols; contacts under delay."""
-    from sim.delay_bench import table as delays
-    from sim.protocol_bench import comparison, faults, latency
+@click.option("--section", "sections", multiple=True, metavar="NAME", help="Only this; repeatable.")
+@click.option("--vehicles", default=800, show_default=True, type=click.IntRange(1, 1_000_000), help="Samples of a row.")
+@click.option(
+    "--out", default=Path("runs/bench"), show_default=True, type=click.Path(file_okay=False, path_type=Path),
+    help="Folder for protocol.md.",
+)  # fmt: skip
+@click.option("--quiet", is_flag=True, help="No progress bar.")
+def protocol(sections: tuple[str, ...], vehicles: int, out: Path, quiet: bool) -> int:
+    """Agreement: latency by loss, beside leader-based protocols, under faults, under delay, and how much fits a core.
 
-    parts = {"comparison": comparison, "faults": faults, "latency": latency, "delays": delays}
-    chosen = [part for part in parts if only is None or only in part]
-    if not chosen:
-        raise click.UsageError(f"no part contains {only!r}; known: {', '.join(parts)}")
-    for part in chosen:
-        many = max(1, runs // 10) if part == "delays" else runs
-        click.echo(f"{part}\n\n{parts[part](many, lambda line: click.echo(line, err=True))}\n")
+    Sections: latency, comparison, faults, delays, scale. Interrupted, the same command goes on at the row where it was.
+    """
+    from sim.bench_table import measure
+    from sim.protocol_bench import SECTIONS as PARTS
+
+    for name in sections:
+        if name not in PARTS:
+            raise click.UsageError(f"--section {name}: there is no such section; known: {', '.join(PARTS)}")
+    text = measure([PARTS[name](vehicles) for name in sections or PARTS], out / "protocol.rows.jsonl", not quiet)
+    click.echo(text)
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "protocol.md").write_text(text, encoding="utf-8")
+    click.echo(f"tables: {out / 'protocol.md'}", err=True)
     return 0
 
 

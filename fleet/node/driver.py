@@ -23,7 +23,6 @@ from fleet.node.planner_guard import GuardedPlanner
 from fleet.node.planning import clear_rear_s_m
 from fleet.node.sight import SLOW_MPS, BySight
 from fleet.node.surroundings import ANNOUNCE_S
-from fleet.protocol.core import Core
 from fleet.protocol.records import Adopt, Drop, Local
 from fleet.protocol.records import Commitment as Held
 from fleet.protocol.table import Phase
@@ -53,6 +52,7 @@ class Node:
     def __init__(self, parts: NodeParts, *, start_s_m: float) -> None:
         self.name = parts.name
         self._parts = parts
+        self.core = parts.core
         self.body: Body = planner_body(parts.name, parts.vehicle)
         self.scale = scale_of(parts.vehicle)
         tracker = parts.controller(parts.vehicle, parts.period_s)
@@ -96,11 +96,6 @@ class Node:
     def committed(self) -> bool:
         """Whether that is an agreed plan through a zone."""
         return self._committed is not None
-
-    @property
-    def core(self) -> Core:
-        """Its agreement core, to read."""
-        return self._parts.core
 
     @property
     def phase_name(self) -> str:
@@ -354,7 +349,9 @@ class Node:
                 elif isinstance(effect, Drop):
                     self._drop(now_ms, effect)
                 else:
-                    proof = {"kind": effect.kind, "first": effect.first.hex(), "second": effect.second.hex()}
+                    proof: dict[str, object] = {"kind": effect.kind, "first": effect.first, "second": effect.second}
+                    if effect.proposal:
+                        proof["proposal"] = effect.proposal
                     self._parts.note(now_ms, "contradiction", {"vehicle": effect.vehicle, **proof})
             for kind, detail in ready.notes:
                 self._parts.note(now_ms, kind, detail)
