@@ -67,7 +67,9 @@ $(STAMP): pyproject.toml constraints.txt
 	  echo "Python has no venv module. On Debian or Ubuntu: sudo apt-get install python$$version-venv"; exit 2; \
 	fi; \
 	"$$python" -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[commonroad,dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[commonroad,dev,ros]' \
+	  || { echo "Extra ros could not be installed here: without it"; \
+	  $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[commonroad,dev]'; }
 	@touch $@
 
 clean: ## remove the environment, runs and caches

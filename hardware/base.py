@@ -15,10 +15,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import NamedTuple, Protocol
 
-import numpy as np
-import numpy.typing as npt
-
-Floats = npt.NDArray[np.float64]
+BODY_FRAME = "base_link"
+"""The frame in which commands are meant: B, by the name that ROS gives it. Others are refused."""
 
 
 class Lifecycle(Enum):
@@ -78,6 +76,7 @@ class Command(NamedTuple):
     the wanted acceleration is not positive."""
     reverse: bool = False
     """Gear: a positive acceleration drives backwards. Changed at standstill only; until then the gate brakes."""
+    frame_id: str = BODY_FRAME
 
 
 class Applied(NamedTuple):
@@ -88,6 +87,21 @@ class Applied(NamedTuple):
     limited_by: tuple[str, ...]
     """One short reason per limit that acted, such as ``steer_rate`` or ``inactive``."""
     reverse: bool = False
+
+
+class Vitals(NamedTuple):
+    """What the vehicle says of itself beside its motion. ``None`` is *unknown*, which preflight counts as failed."""
+
+    stamp_ns: int
+    battery: float | None
+    """Charge or fuel left, 0 to 1."""
+    temperature_c: float | None
+    """The hottest of drive, battery and computer."""
+    estop_pressed: bool | None
+    """Whether any emergency stop input of the vehicle (button, radio remote, bumper) is actuated now."""
+    manual: bool | None
+    """Whether a person has taken over."""
+    firmware: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +123,8 @@ class VehicleInterface(Protocol):
 
     def perceive(self, now_ns: int) -> tuple[Track, ...]: ...
 
+    def vitals(self, now_ns: int) -> Vitals: ...
+
     def write(self, command: Command, now_ns: int) -> Applied: ...
 
     def estop(self, reason: str) -> None:
@@ -116,7 +132,9 @@ class VehicleInterface(Protocol):
         ...
 
     def reset(self, operator: str) -> bool:
-        """Clear a latched stop; only at standstill. Never starts motion. True if cleared."""
+        """Clear a latched stop; only at standstill with its cause gone. True if cleared.
+
+        Never starts motion: an active vehicle is inactive afterwards, and somebody has to activate it."""
         ...
 
     def capabilities(self) -> Capabilities: ...

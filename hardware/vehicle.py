@@ -5,8 +5,9 @@ Every number has a unit in its name; see ``hardware/vehicles/`` for the files th
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -87,6 +88,23 @@ class Tracking(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     longitudinal_m: Positive
 
 
+class Ros2(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How the vehicle is reached over ROS 2; of no meaning to vehicles that are not."""
+
+    command: Literal["twist_stamped", "twist", "ackermann"] = "twist_stamped"
+    """The message it takes: ``geometry_msgs/TwistStamped`` (ros2_control's steering controllers),
+    ``geometry_msgs/Twist``, or ``ackermann_msgs/AckermannDriveStamped``."""
+    speed_lead_s: Annotated[float, msgspec.Meta(ge=0.05, le=1.0)] = 0.2
+    """Time constant of its speed loop. A wanted acceleration goes out as the speed that it leads to in this time."""
+    map_frame: str = "map"
+    """The fleet's frame W, in which poses must come."""
+    odom_frame: str = "map"
+    """Frame of its odometry. Where it is not ``map_frame``, ``localisation`` gives the pose in W."""
+    base_frame: str = "base_link"
+    localisation: bool = False
+    """Whether the pose in W comes as geometry_msgs/PoseWithCovarianceStamped, and odometry carries it on."""
+
+
 class Vehicle(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One vehicle file."""
 
@@ -98,6 +116,7 @@ class Vehicle(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     suspension: Suspension
     sensors: Sensors
     tracking: Tracking
+    ros2: Ros2 = Ros2()
     description: str = ""
 
 
@@ -123,10 +142,21 @@ def load_vehicle(name_or_path: str) -> Vehicle:
     return vehicle
 
 
+def digest(vehicle: Vehicle) -> str:
+    """Short hash of everything that a vehicle file says."""
+    return hashlib.sha256(msgspec.json.encode(vehicle)).hexdigest()[:16]
+
+
 def _check(path: Path, vehicle: Vehicle) -> None:
     body = vehicle.body
     if body.rear_overhang_m + body.wheelbase_m > body.length_m:
         raise ConfigError(
             f"{path}: body: rear_overhang_m + wheelbase_m = {body.rear_overhang_m + body.wheelbase_m:g} m"
             f" is longer than length_m = {body.length_m:g} m"
+        )
+    ros2 = vehicle.ros2
+    if not ros2.localisation and ros2.odom_frame != ros2.map_frame:
+        raise ConfigError(
+            f"{path}: ros2: odom_frame = {ros2.odom_frame!r} is not map_frame = {ros2.map_frame!r}; then the pose"
+            " must come from somewhere else: set localisation: true"
         )

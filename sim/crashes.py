@@ -1,7 +1,7 @@
 """Nodes that die and come back while their bodies drive on: the scenario's ``faults``, and their schedule.
 
 While a node is dead nobody commands the body: the gate of the hardware stops it by itself
-(``hardware/limits.py``). Nothing of the node survives but its stable log.
+(``hardware/gate.py``). Nothing of the node survives but its stable log.
 """
 
 from __future__ import annotations
@@ -10,10 +10,8 @@ from collections.abc import Sequence
 from typing import Annotated
 
 import msgspec
-import numpy as np
 
 from fleet.errors import ConfigError
-from fleet.node.road import Road
 
 
 class Crash(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -66,9 +64,3 @@ class Crashes:
         while self._left and self._left[-1].at_ms <= now_ms:
             found.append(self._left.pop())
         return found
-
-
-def place_on(road: Road, x_m: float, y_m: float) -> float:
-    """Where a node that knows nothing of its past finds itself on its path: s_m of the nearest point, in metres."""
-    squared = (np.asarray(road.x) - x_m) ** 2 + (np.asarray(road.y) - y_m) ** 2
-    return float(np.argmin(squared)) * road.step_m

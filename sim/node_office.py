@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import random
-from functools import partial
 from pathlib import Path
 
 from fleet.charter.model import default_charter
+from fleet.node.assembly import TimedKeyring, TimedSigner, past_of, stable_log
 from fleet.node.bodies import wire_body
 from fleet.node.signing import Keyring, Signer, simulation_seed
 from fleet.node.stable_log import Medium, StableLog
@@ -16,36 +16,10 @@ from fleet.protocol import keys
 from fleet.protocol.codec import Codec
 from fleet.protocol.core import Core
 from fleet.protocol.enrolment import VALID_MS_MAX, KeyCertificate, certificate_statement
-from fleet.protocol.ports import Judge, Planner, Ports
+from fleet.protocol.ports import Draw, Judge, Planner, Ports
 from fleet.protocol.records import Identity, Tuning
-from fleet.protocol.restore import Restored, binding_records, restore, unknown_past
+from fleet.protocol.restore import Restored, unknown_past
 from sim.stage import Actor
-
-
-class TimedKeyring:
-    """A keyring whose work is booked as cryptography."""
-
-    def __init__(self, keyring: Keyring, watch: Stopwatch) -> None:
-        self._keyring, self._watch = keyring, watch
-
-    def verify(self, sender: str, data: bytes, signature: bytes) -> bool:
-        self._watch.enter("crypto")
-        answer = self._keyring.verify(sender, data, signature)
-        self._watch.leave()
-        return answer
-
-
-class TimedSigner:
-    """A signer whose work is booked as cryptography."""
-
-    def __init__(self, signer: Signer, watch: Stopwatch) -> None:
-        self._signer, self._watch = signer, watch
-
-    def sign(self, data: bytes) -> bytes:
-        self._watch.enter("crypto")
-        signature = self._signer.sign(data)
-        self._watch.leave()
-        return signature
 
 
 class NodeOffice:
@@ -53,15 +27,15 @@ class NodeOffice:
 
     def __init__(self, seed: int, watch: Stopwatch, map_digest: str) -> None:
         self.seed, self.watch = seed, watch
-        self._keyring = Keyring()
+        self.keyring = Keyring()
         self._media: dict[str, Medium] = {}
-        self.codec = Codec(TimedKeyring(self._keyring, watch))
+        self.codec = Codec(TimedKeyring(self.keyring, watch))
         self._charter_id = default_charter().charter_id()
         self._map_digest = bytes.fromhex(map_digest)[:8]
 
     def enrol(self, name: str, store_folder: Path | None) -> None:
         """Make the key known; the stable log is a file in ``store_folder``, or in memory."""
-        self._keyring.enrol(name, Signer(simulation_seed(self.seed, name)).public_key)
+        self.keyring.enrol(name, self.signer(name).public_key)
         self._media[name] = MemoryMedium(name) if store_folder is None else FileMedium(store_folder / f"{name}.log")
 
     def past(self, name: str, now_ms: int, *, log_lost: bool) -> Restored:
@@ -70,25 +44,35 @@ class NodeOffice:
         if log_lost:
             self._media[name].replace(b"")
             return unknown_past(now_ms, eps_ms)
-        return restore(self.log(name).records, name, now_ms, eps_ms)
+        return past_of(self._media[name], name, now_ms)
+
+    def signer(self, name: str) -> Signer:
+        return Signer(simulation_seed(self.seed, name))
+
+    def medium(self, name: str) -> Medium:
+        """Where the stable log of ``name`` is."""
+        return self._media[name]
+
+    def draw(self, name: str) -> Draw:
+        """The chance of ``name``."""
+        return random.Random(f"{self.seed}/{name}").randrange
 
     def core(self, actor: Actor, judge: Judge, planner: Planner, restored: Restored | None) -> Core:
         name = actor.vehicle_id
-        signer = TimedSigner(Signer(simulation_seed(self.seed, name)), self.watch)
-        draw = random.Random(f"{self.seed}/{name}").randrange
         identity = Identity(name, wire_body(actor.vehicle), self._charter_id, self._map_digest)
-        core = Core(identity, Ports(judge, planner, signer, self.codec, draw))
+        signer = TimedSigner(self.signer(name), self.watch)
+        core = Core(identity, Ports(judge, planner, signer, self.codec, self.draw(name)))
         if restored is not None:
             core.restore(restored)
         return core
 
     def log(self, name: str) -> StableLog:
-        return StableLog(self._media[name], partial(binding_records, me=name, eps_ms=Tuning().eps_ms))
+        return stable_log(self._media[name], name)
 
     def certificate(self, name: str) -> KeyCertificate:
         """Of a vehicle's key, by an authority of this simulation: for evidence that others judge offline."""
         authority = Signer(simulation_seed(self.seed, keys.OFFICE))
-        key = Signer(simulation_seed(self.seed, name)).public_key
+        key = self.signer(name).public_key
         signature = authority.sign(certificate_statement(name, key, 0, VALID_MS_MAX))
         return KeyCertificate(authority.public_key, name, key, 0, VALID_MS_MAX, signature)
 

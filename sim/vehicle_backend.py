@@ -13,8 +13,8 @@ from binascii import crc32
 import numpy as np
 
 from fleet.errors import HardwareError
-from hardware.base import Applied, Capabilities, Command, Lifecycle, Track, VehicleState
-from hardware.limits import CommandGate
+from hardware.base import Applied, Capabilities, Command, Lifecycle, Track, VehicleState, Vitals
+from hardware.gate import CommandGate
 from hardware.mock import FaultSwitches
 from hardware.vehicle import Vehicle
 from sim.perception import Perception
@@ -115,6 +115,7 @@ class SimVehicle:
         self._elapsed_ns, self._keep, self._fresh = 0, 1.0, 0.0
         self._estimate: VehicleState | None = None
         self._sent: Applied | None = None
+        self._steer = steer_rad
         suite.drive(slot, self)
         self._send()
 
@@ -134,15 +135,20 @@ class SimVehicle:
         heading = yaw + bias_yaw + faults.yaw_bias_rad
         if not -math.pi < heading <= math.pi:
             heading = math.remainder(heading, 2.0 * math.pi)
+        if faults.localisation_nan:
+            x = math.nan
         self._estimate = VehicleState(
             now_ns, x + bias_x + faults.position_bias_x_m, y + bias_y + faults.position_bias_y_m, heading, speed, accel,
-            steer, self._position_std, self._yaw_std, faults.health,
+            steer, self._position_std + faults.localisation_std_m, self._yaw_std, faults.health,
         )  # fmt: skip
         return self._estimate
 
     def perceive(self, now_ns: int) -> tuple[Track, ...]:
         self._suite.tick(now_ns)
         return () if self.faults.perception_lost else self._suite.tracks(self._slot)
+
+    def vitals(self, now_ns: int) -> Vitals:
+        return self.faults.vitals(now_ns)
 
     def write(self, command: Command, now_ns: int) -> Applied:
         self._suite.tick(now_ns)
@@ -152,6 +158,7 @@ class SimVehicle:
 
     def watch(self, now_ns: int) -> None:
         """Let the watchdog act; the suite calls it at every tick, also when the node is dead."""
+        self.faults.press(self.gate)
         self.gate.watch(now_ns)
         self._send()
 
@@ -171,7 +178,8 @@ class SimVehicle:
         driven = self.gate.driven
         if driven is not self._sent:
             self._sent = driven
-            self._suite.world.command(self._slot, driven.steer_rad, driven.accel_mps2, reverse=driven.reverse)
+            self._steer, accel = self.faults.reaches(driven, self._steer)
+            self._suite.world.command(self._slot, self._steer, accel, reverse=driven.reverse)
 
     def _draw(self) -> list[float]:
         """Four standard normal numbers."""

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import click
 
+from fleet.cli.realtime import OPTION
+
 
 @click.group("bench")
 def command() -> None:
@@ -205,4 +207,29 @@ def protocol(sections: tuple[str, ...], vehicles: int, out: Path, quiet: bool) -
     out.mkdir(parents=True, exist_ok=True)
     (out / "protocol.md").write_text(text, encoding="utf-8")
     click.echo(f"tables: {out / 'protocol.md'}", err=True)
+    return 0
+
+
+@command.command("ros")
+@click.option("--nodes", default="4,8", show_default=True, callback=_numbers, help="Sizes of the fleet.")
+@click.option(
+    "--out", type=click.Path(file_okay=False, path_type=Path), default=Path("runs/bench/ros"), show_default=True,
+    help="Folder for what the processes leave.",
+)  # fmt: skip
+@click.option("--domain", default=77, show_default=True, type=click.IntRange(0, 101), help="ROS_DOMAIN_ID.")
+@OPTION
+def ros(nodes: tuple[int, ...], out: Path, domain: int, realtime: int | None) -> int:
+    """Agreement over real DDS between processes, beside a bare rclpy exchange of the same size in the same run."""
+    import shutil
+
+    import hardware.ros2_topics  # noqa: F401 - so that the absence of rclpy is told before any work
+    from sim.ros_bench import accord, bare, table
+
+    shutil.rmtree(out, ignore_errors=True)
+    out.mkdir(parents=True)
+    rows = []
+    for count in nodes:
+        rows.append(bare(count, domain, realtime))
+        rows += accord(count, out, domain, realtime, lambda line: click.echo(line, err=True))
+    click.echo(table(rows))
     return 0

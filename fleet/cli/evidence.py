@@ -31,7 +31,7 @@ def command() -> None:
 def verify(file: Path, register: Path, scenario: str | None) -> int:
     """Say whether FILE proves a fault. Exit status 3: it does not."""
     from fleet.cli.evidence_files import read_evidence
-    from fleet.cli.key_files import RegisterFile, read_file
+    from fleet.node.key_files import RegisterFile, read_file
     from fleet.node.signing import verify_with
     from fleet.protocol.evidence import verify as judge
 

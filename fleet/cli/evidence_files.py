@@ -7,7 +7,7 @@ from typing import Literal
 
 import msgspec
 
-from fleet.cli.key_files import CertificateRecord, Hex32, read_file, write_file
+from fleet.node.key_files import CertificateRecord, Hex32, read_file, write_file
 from fleet.protocol.enrolment import KeyCertificate
 from fleet.protocol.evidence import Evidence, Fault, Observation
 

@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from fleet.cli.evidence_files import write_evidence
-from fleet.cli.key_files import CertificateRecord, RegisterFile, write_file
 from fleet.errors import LocalProtocolError
+from fleet.node.key_files import CertificateRecord, RegisterFile, write_file
 from fleet.protocol.enrolment import KeyCertificate
 from fleet.protocol.evidence import of_contradiction
 from fleet.protocol.records import Contradiction

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import msgspec
 
-from fleet.cli.key_files import CertificateRecord, RegisterFile, RevocationsRecord, read_file, write_file
 from fleet.errors import ConfigError, RemoteProtocolError
+from fleet.node.key_files import CertificateRecord, RegisterFile, RevocationsRecord, read_file, write_file
 from fleet.node.key_register import KeyRegister
 from fleet.node.signing import Signer, verify_with
 from fleet.protocol import keys, limits

@@ -40,7 +40,7 @@ def command() -> None:
 @click.option("--owner", required=True, metavar="ID", help="The vehicle's id, or a name for an authority.")
 def new(file: Path, owner: str) -> int:
     """Make a secret key FILE (mode 0600) and FILE.request, which is public."""
-    from fleet.cli.key_files import RequestFile, write_file, write_secret
+    from fleet.node.key_files import RequestFile, write_file, write_secret
     from fleet.node.signing import Signer, random_seed
     from fleet.protocol.enrolment import check_id, request_statement
 
@@ -63,9 +63,9 @@ def new(file: Path, owner: str) -> int:
 @_AT
 def enrol(request: Path, authority: Path, register: Path, hours: int, at_ms: int | None) -> int:
     """Sign a certificate for REQUEST and add it to the register; again for the same key: renew it."""
-    from fleet.cli.key_files import CertificateRecord, RequestFile, read_file, read_secret
     from fleet.cli.key_office import Office
     from fleet.errors import ConfigError
+    from fleet.node.key_files import CertificateRecord, RequestFile, read_file, read_secret
     from fleet.node.signing import verify_with
     from fleet.protocol.enrolment import KeyCertificate, certificate_statement, request_statement
 
@@ -99,9 +99,9 @@ def enrol(request: Path, authority: Path, register: Path, hours: int, at_ms: int
 @_AT
 def revoke(vehicle: str, authority: Path, register: Path, notice: Path | None, at_ms: int | None) -> int:
     """Put every key of VEHICLE on the revocation list, for good, and sign the new list."""
-    from fleet.cli.key_files import RegisterFile, read_file, read_secret
     from fleet.cli.key_office import Office
     from fleet.cli.key_office import notice as datagram
+    from fleet.node.key_files import RegisterFile, read_file, read_secret
 
     _, signer = read_secret(authority)
     count, number = Office.open(register, signer).revoke(vehicle, _now_ms(at_ms))
@@ -117,8 +117,8 @@ def revoke(vehicle: str, authority: Path, register: Path, notice: Path | None, a
 @_AT
 def show(file: Path, at_ms: int | None) -> int:
     """Who is in a register, or whose key a file is. Secrets are never shown."""
-    from fleet.cli.key_files import RegisterFile, read_file, read_secret
     from fleet.cli.key_office import states
+    from fleet.node.key_files import RegisterFile, read_file, read_secret
 
     if file.is_file() and b'"secret key"' in file.read_bytes()[:64]:
         owner, signer = read_secret(file)

@@ -26,6 +26,11 @@ COMMANDS = {
     "soak": ("fleet.cli.soak", "Deterministic fault simulation of the protocol from seeds."),
     "keys": ("fleet.cli.keys", "Make, enrol, revoke and show the keys of vehicles."),
     "evidence": ("fleet.cli.evidence", "Check evidence against a vehicle, offline."),
+    "node": ("fleet.cli.node", "Run the node of one vehicle on ROS 2."),
+    "sim-bridge": ("fleet.cli.sim_bridge", "A simulated world in real time behind real topics."),
+    "preflight": ("fleet.cli.preflight", "Whether a vehicle may drive, check by check."),
+    "hil": ("fleet.cli.hil", "Check a vehicle on a bench: latencies, stops, failsafe table."),
+    "blackbox": ("fleet.cli.blackbox", "Replay what a vehicle decided before it stopped."),
     "doctor": ("fleet.cli.doctor", "What is installed, what works, and what to do."),
 }
 """Command -> (module whose ``command`` it is, one line of help). Modules are imported when used."""

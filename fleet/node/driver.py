@@ -21,12 +21,12 @@ from fleet.node.kernel import Kernel, Rest, usable
 from fleet.node.own_plan import OwnPlan
 from fleet.node.parts import Counters, NodeParts
 from fleet.node.planner_guard import GuardedPlanner
-from fleet.node.planning import clear_rear_s_m, first_time_beyond
+from fleet.node.planning import clear_rear_s_m
 from fleet.node.sight import SLOW_MPS, BySight
-from fleet.node.surroundings import ANNOUNCE_S, silent_threats
+from fleet.node.surroundings import ANNOUNCE_S
 from fleet.protocol.records import Adopt, Drop, Local
 from fleet.protocol.records import Commitment as Held
-from fleet.protocol.table import OBSTRUCTING, Phase
+from fleet.protocol.table import Phase
 from hardware.base import Applied
 from planners.interface import Body
 from planners.timed_path import TimedPath
@@ -44,6 +44,7 @@ _CALM_AHEAD_M = 15.0
 _STRAIGHT_1PM = 0.002
 _CALM_PERIOD_S_MAX = 0.05
 _PERIOD_NS = 1_000_000
+_BOUND = (Phase.CROSSING, Phase.OCCUPYING)
 
 
 class Node:
@@ -52,6 +53,7 @@ class Node:
     def __init__(self, parts: NodeParts, *, start_s_m: float) -> None:
         self.name = parts.name
         self._parts = parts
+        self.core = parts.core
         self.body: Body = planner_body(parts.name, parts.vehicle)
         self.scale = scale_of(parts.vehicle)
         tracker = parts.controller(parts.vehicle, parts.period_s)
@@ -70,9 +72,10 @@ class Node:
         self._wanted = True
         self._calm = False
         self._period_ms = max(1, round(parts.period_s * 1000.0))
+        self._agreed_ms = -1
         self._several_zones = len(parts.book.roads.zone_map.zones) > 1
         planner = GuardedPlanner(parts.planner)
-        self._accounting = Accounting(self._hearing, parts.judge, parts.lanes, self.body, self.scale)
+        self._accounting = Accounting(self._hearing, parts.judge, parts.lanes, parts.book, self.body, self.scale)
         self._own = OwnPlan(self.kernel, self._hearing, parts.judge, planner, self.body, self.scale)
         self.sight = BySight(parts.core, parts.around, parts.judge, planner, parts.book, self.body, self.scale)
         parts.judge.beyond = self._hearing.beyond
@@ -117,22 +120,15 @@ class Node:
         now_ns = now_ms * _PERIOD_NS
         state = parts.hardware.read(now_ns)
         heading_error = kernel.locate(state)
-        core = parts.core
         watch = parts.watch
-        watch.enter("protocol")
-        zone_id = self._engagement.passage.zone_id if self._engagement else ""
-        for raw in inbox:
-            core.step(raw, now_ms)
-            if self._several_zones:
-                self._hearing.overhear(raw, zone_id, now_ms)
-        # A vote does not wait for the next turn; and what was adopted is driven before anything else is decided.
-        outbox = self._carry_out(now_ms) if inbox else ()
-        watch.leave()
+        outbox = self.hear(now_ms, inbox) if inbox else ()  # what was adopted is driven before anything is decided
         if now_ms - parts.around.stamp_ms >= self._look_ms():
             watch.enter("perception")
             self._look(now_ms)
             watch.leave()
-        if now_ms % self._agree_ms() == 0 or kernel.plan is None:
+        agree_ms = self._agree_ms()  # due once in every such period; turns need not come at multiples of it
+        if now_ms // agree_ms != self._agreed_ms // agree_ms or kernel.plan is None:
+            self._agreed_ms = now_ms
             self._engage(now_ms)
             self._keep_plan(now_ms)
             watch.enter("protocol")
@@ -142,6 +138,19 @@ class Node:
         self.applied = parts.hardware.write(command, now_ns)
         self._watch(now_ms)
         self._calm = self._is_calm()
+        return outbox
+
+    def hear(self, now_ms: int, inbox: list[bytes]) -> tuple[bytes, ...]:
+        """Take datagrams in, also between turns; returns what they call for, since a vote does not wait."""
+        watch = self._parts.watch
+        watch.enter("protocol")
+        zone_id = self._engagement.passage.zone_id if self._engagement else ""
+        for raw in inbox:
+            self._parts.core.step(raw, now_ms)
+            if self._several_zones:
+                self._hearing.overhear(raw, zone_id, now_ms)
+        outbox = self._carry_out(now_ms)
+        watch.leave()
         return outbox
 
     def _is_calm(self) -> bool:
@@ -187,7 +196,8 @@ class Node:
             self.sight.observe(now_ms, engagement.passage.zone_id, self.road.path.path_id)
         self._account(now_ms, engagement)
         if self._committed is not None and not self.kernel.status.past_no_return:
-            self._look_again(now_ms, self._committed, engagement)
+            threat = self._accounting.threat(now_ms, self._committed, engagement.passage, self.front_s_m, parts.around)
+            engagement.aborting = threat or engagement.aborting
         if self.sight.active and self.sight.must_stop(
             now_ms, self.road, engagement.passage, self.front_s_m, self.kernel.status.v_mps
         ):
@@ -195,24 +205,8 @@ class Node:
 
     def _by_sight_matters(self, now_ms: int) -> bool:
         """Whether the vehicle may come to cross by sight: it has nothing agreed and stands, or hears nobody."""
-        return self._committed is None and (
-            self.kernel.status.v_mps < SLOW_MPS * self.scale or not self._hearing.heard(now_ms)
-        )
-
-    def _look_again(self, now_ms: int, plan: TimedPath, engagement: Engagement) -> None:
-        """Before the point of no return, give a commitment back that the world has made unsafe."""
-        parts = self._parts
-        leaves = first_time_beyond(parts.book, plan, engagement.passage.exit_s_m + self.body.footprint.rear_m)
-        left_s = (leaves if leaves is not None else math.inf) - now_ms * 1e-3
-        zone_id = engagement.passage.zone_id
-        for row, arrival_s in silent_threats(parts.around, parts.book.roads, zone_id, plan.path_id, self.front_s_m):
-            if arrival_s < left_s + 0.5:
-                engagement.aborting = f"silent:{parts.around.tracks[row].track_id}"
-                return
-        for peer, intent in self._hearing.heard(now_ms).items():
-            if intent.phase in OBSTRUCTING and self._accounting.ran_into(now_ms, plan, peer):
-                engagement.aborting = f"occupied:{peer}"
-                return
+        slow = self.kernel.status.v_mps < SLOW_MPS * self.scale
+        return self._committed is None and (slow or not self._hearing.heard(now_ms))
 
     def _account(self, now_ms: int, engagement: Engagement) -> None:
         """Tell the kernel who of those ahead is accounted for; give a plan back that somebody else is in the way of."""
@@ -329,12 +323,14 @@ class Node:
         """Run the core for this tick and do what it asks, in its order."""
         core, engagement = self._parts.core, self._engagement
         if engagement is not None:
-            if not estimate_ok:
-                engagement.aborting = "estimate"
+            clock_error_ms, unfit = self._parts.doubts.clock_error_ms(now_ms), self._parts.doubts.unfit(now_ms)
+            lost = bool(unfit) or not estimate_ok
+            if lost:
+                engagement.aborting = unfit or "estimate"
             if engagement.aborting:
                 self._abort(now_ms, engagement)
-            self.phase = self._observe(now_ms, engagement)
-            core.tick(self._local(now_ms, engagement, estimate_ok))
+            self.phase = self._observe(now_ms, engagement, lost=lost)
+            core.tick(self._local(now_ms, engagement, not lost, clock_error_ms))
         return self._carry_out(now_ms)
 
     def _carry_out(self, now_ms: int) -> tuple[bytes, ...]:
@@ -342,13 +338,15 @@ class Node:
         parts = self._parts
         return carry_out(parts.core, parts.store, parts.note, now_ms, self._adopt, self._drop)
 
-    def _observe(self, now_ms: int, engagement: Engagement) -> Phase:
+    def _observe(self, now_ms: int, engagement: Engagement, *, lost: bool) -> Phase:
         """The vehicle's physical phase at the zone."""
         passage, kernel = engagement.passage, self.kernel
         if engagement.cleared:
             return Phase.CLEARED
         if self.sight.active:
             return Phase.FALLBACK
+        if lost and self._committed is not None and self._parts.core.phase in _BOUND:
+            return Phase.OCCUPYING  # it stops in the way, whatever its plan says: those who still can shall stop
         standing = kernel.status.v_mps < 0.1 * max(self.scale, 0.2)
         if not standing:
             engagement.standing_since_ms = None
@@ -365,7 +363,7 @@ class Node:
             return Phase.OCCUPYING
         return Phase.WAITING if standing and at_line else Phase.APPROACH
 
-    def _local(self, now_ms: int, engagement: Engagement, estimate_ok: bool) -> Local:
+    def _local(self, now_ms: int, engagement: Engagement, estimate_ok: bool, clock_error_ms: int) -> Local:
         status = self.kernel.status
         self._wanted = self._wants_commit(now_ms, engagement)
         room = max(0.0, engagement.passage.line_s_m - self.front_s_m)
@@ -387,6 +385,7 @@ class Node:
                 *self._parts.judge.not_cleared(self._parts.core.silent(now_ms)),
             ),
             estimate_ok=estimate_ok,
+            clock_error_ms=clock_error_ms,
         )
 
     def _wants_commit(self, now_ms: int, engagement: Engagement) -> bool:
@@ -427,7 +426,8 @@ class Node:
     def _abort(self, now_ms: int, engagement: Engagement) -> None:
         """Give a commitment back while the vehicle can still stop before the line."""
         reason, engagement.aborting = engagement.aborting, ""
-        if self._committed is None or self.kernel.status.past_no_return:
+        crossing = self.kernel.status.past_no_return or self._parts.core.phase in _BOUND
+        if self._committed is None or crossing:  # what has crossed can come to stand before the line all the same
             return
         self.counters.aborts += 1
         self._parts.core.release(reason, now_ms)

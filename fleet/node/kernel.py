@@ -30,6 +30,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from fleet.node.control import Reference, Tracker
+from fleet.node.envelope import Envelope
 from fleet.node.road import Road
 from fleet.node.rss import LEADER_BRAKE_MPS2, rss_distance_m
 from fleet.node.surroundings import Leader, Surroundings
@@ -87,6 +88,7 @@ class Kernel:
         self.vehicle = vehicle
         self._scale = scale
         self._tracker = tracker or Tracker(vehicle, period_s)
+        self._envelope = Envelope(vehicle)
         self._front_m = vehicle.body.length_m - vehicle.body.rear_overhang_m
         self._brake_sure = _GUARANTEED * vehicle.limits.brake_mps2_max
         self._delay_s = vehicle.actuators.accel_lag_s + 2.0 * period_s
@@ -141,10 +143,10 @@ class Kernel:
         status, road, arrays = self.status, self.road, self.arrays
         now_s = now_ns * 1e-9
         if road is None or arrays is None:
-            return Command(now_ns, self._steer_held, -self._brake_sure)
+            return self._within(now_ns, self._steer_held, -self._brake_sure)
         if not usable(state, now_ns):
             status.braking_for = "state"
-            return Command(now_ns, self._steer_held, self._blind())
+            return self._within(now_ns, self._steer_held, self._blind())
         v, age_s = status.v_mps, max(0.0, now_s - state.stamp_ns * 1e-9)
         self._since_m = v * age_s
         s_ref, v_ref, _ = arrays.at(now_s)
@@ -152,11 +154,16 @@ class Kernel:
         rest = v_ref < 1e-3 and v_ahead < 1e-3 and a_ahead <= 0.0
         status.longitudinal_error_m = status.s_m - s_ref
         accel = self._tracker.accelerate(Reference(s_ref, v_ref, a_ahead, rest, arrays, now_s), status.s_m, v)
-        self._steer_held = self._tracker.steer(road, status.s_m, status.lateral_m, heading_error_rad, v)
+        steer = self._tracker.steer(road, status.s_m, status.lateral_m, heading_error_rad, v)
         status.braking_for = ""
         if age_s > self._old_s:
             accel = min(accel, 0.0)
         accel = min(accel, self._before_line(v), self._behind_others(v, around, now_s))
+        return self._within(now_ns, steer, accel)
+
+    def _within(self, now_ns: int, steer_rad: float, accel_mps2: float) -> Command:
+        """The first of the two clamps."""
+        self._steer_held, accel = self._envelope.bound(now_ns * 1e-9, self.status.v_mps, steer_rad, accel_mps2)
         return Command(now_ns, self._steer_held, accel)
 
     def _blind(self) -> float:

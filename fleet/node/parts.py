@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
 from fleet.node.control import Tracker
 from fleet.node.judge import ZoneJudge
@@ -23,6 +24,31 @@ from planners.interface import JointPlanner
 Noter = Callable[[int, str, Mapping[str, object]], None]
 ControllerMaker = Callable[[Vehicle, float], Tracker]
 """From a vehicle and the period of its ticks to the controller that follows plans."""
+
+
+class Doubts(Protocol):
+    """What the vehicle doubts about itself, beyond its estimate; on hardware the guard answers (``hardware.guard``)."""
+
+    def clock_error_ms(self, now_ms: int) -> int:
+        """A bound on the clock's error; above ``Tuning.eps_ms`` nothing is signed (rule P12)."""
+        ...
+
+    def unfit(self, now_ms: int) -> str:
+        """Why the vehicle is stopping, whatever was agreed, or empty."""
+        ...
+
+
+class NoDoubts:
+    """Of a vehicle in a simulation that switches none of these faults."""
+
+    def clock_error_ms(self, now_ms: int) -> int:
+        return 0
+
+    def unfit(self, now_ms: int) -> str:
+        return ""
+
+
+NO_DOUBTS = NoDoubts()
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +75,7 @@ class NodeParts:
     watch: Stopwatch
     period_s: float
     controller: ControllerMaker = Tracker
+    doubts: Doubts = NO_DOUBTS
 
 
 @dataclass(slots=True)

@@ -114,3 +114,9 @@ def _flat(parts: list[Any], kind: Any) -> npt.NDArray[Any]:
     flat = np.ascontiguousarray(np.concatenate(parts or [[]]), dtype=kind)
     flat.setflags(write=False)
     return flat
+
+
+def place_on(road: Road, x_m: float, y_m: float) -> float:
+    """Where a node that knows nothing of its past finds itself on its path: s_m of the nearest point, in metres."""
+    squared = (np.asarray(road.x) - x_m) ** 2 + (np.asarray(road.y) - y_m) ** 2
+    return float(np.argmin(squared)) * road.step_m

@@ -10,7 +10,7 @@ import pytest
 
 from fleet.cli import main
 from fleet.cli.evidence_files import read_evidence, write_evidence
-from fleet.cli.key_files import RegisterFile, read_file, read_secret
+from fleet.node.key_files import RegisterFile, read_file, read_secret
 from fleet.protocol import keys
 from fleet.protocol.evidence import Evidence, Fault
 from fleet.protocol.table import Phase

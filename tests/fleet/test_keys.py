@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from fleet.cli import main
-from fleet.cli.key_files import RegisterFile, SecretFile, read_file, read_secret
 from fleet.cli.key_office import register_of
 from fleet.errors import ConfigError
+from fleet.node.key_files import RegisterFile, SecretFile, read_file, read_secret
 
 NOW = "1700000000000"
 

@@ -209,7 +209,7 @@ def kernel_on(plan: TimedPath, s_m: float, *, committed: bool = False, line_s_m:
 
 def true_s_m(road: Road, vehicle: MockVehicle, near_s_m: float) -> float:
     """Where an ideal car's rear axle is."""
-    x, y, *_ = vehicle.truth if hasattr(vehicle, "truth") else (vehicle._x, vehicle._y)
+    x, y, *_ = vehicle.truth
     return road.project(x, y, near_s_m)[0]
 
 
@@ -240,7 +240,7 @@ class Fleet:
         stage = Stage("four_way", j.zone_map, j.conflicts, tuple(actors), (), ())
         factory = NodeFactory(stage, "first_come", 1, PERIOD_MS * 1e-3, Stopwatch(lambda: 0.0))
         if planner is not None:
-            factory.planner = planner
+            factory.assembly.planner = planner
         self.now_ms, self.radio = 0, radio
         self.notes: list[tuple[int, str, str, dict[str, object]]] = []
         self.vehicles = {n: mock(p, s, v) for n, (p, s, v) in starts.items()}

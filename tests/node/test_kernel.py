@@ -264,6 +264,35 @@ def test_rss_distance_is_that_of_the_ad_rss_library(v: float, w: float) -> None:
     assert mine == pytest.approx(need.mDistance, abs=1e-9)
 
 
+@pytest.mark.parametrize(
+    ("response_s", "accel", "brake", "leader_brake", "metres"),
+    [(1.0, 3.5, 4.0, 8.0, 41.4), (0.2, 2.0, 6.0, 8.0, 7.8), (0.2, 1.0, 1.5, 3.0, None)],
+    ids=["suggested by ad-rss", "verified commitment", "scale 1:10"],
+)
+def test_the_rss_parameter_sets_of_the_hardware_reference(
+    response_s: float, accel: float, brake: float, leader_brake: float, metres: float | None
+) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the binding registers a converter twice
+        rss = pytest.importorskip("ad_rss", reason="ad-rss is not installed").rss
+        units = pytest.importorskip("ad_physics", reason="ad-physics is not installed").physics
+    from tests.sim.test_metrics import rss_state
+
+    v = 50.0 / 3.6 if metres else 1.2
+    need, states = units.Distance(0.0), [rss_state(rss, units, v), rss_state(rss, units, v)]
+    for state in states:
+        lon = state.dynamics.alpha_lon
+        state.dynamics.response_time = units.Duration(response_s)
+        lon.accel_max, lon.brake_min = units.Acceleration(accel), units.Acceleration(-brake)
+        lon.brake_max, lon.brake_min_correct = units.Acceleration(-leader_brake), units.Acceleration(-0.5 * brake)
+    assert rss.structured.calculateSafeLongitudinalDistanceSameDirection(*states, need)
+    mine = rss_distance_m(
+        v, v, accel_mps2=accel, brake_mps2=brake, leader_brake_mps2=leader_brake, response_s=response_s
+    )
+    assert mine == pytest.approx(need.mDistance, abs=1e-9)
+    assert metres is None or mine == pytest.approx(metres, abs=0.05)
+
+
 @settings(max_examples=200, deadline=None, derandomize=True)
 @given(st.floats(0.0, 40.0), st.floats(0.0, 40.0))
 def test_at_rss_distance_the_worst_case_of_the_definition_just_does_not_touch(v: float, w: float) -> None:
