@@ -26,8 +26,10 @@ from fleet.node.stable_log import Medium, StableLog
 from fleet.node.stable_media import FileMedium, MemoryMedium
 from fleet.node.stopwatch import Stopwatch
 from fleet.node.surroundings import Surroundings
+from fleet.protocol import keys
 from fleet.protocol.codec import Codec
 from fleet.protocol.core import Core
+from fleet.protocol.enrolment import VALID_MS_MAX, KeyCertificate, certificate_statement
 from fleet.protocol.ports import Ports
 from fleet.protocol.records import Identity, LiveTube, Local, PlannedBatch, Tuning
 from fleet.protocol.restore import Restored, binding_records, restore, unknown_past
@@ -164,6 +166,13 @@ class NodeFactory:
         state = hardware.read(now_ms * 1_000_000)
         start_s_m = place_on(self.roads.get(actor.path_id), state.x_m, state.y_m)
         return self._node(actor, hardware, note, start_s_m, restored)
+
+    def certificate(self, name: str) -> KeyCertificate:
+        """Of a vehicle's key, by an authority of this simulation: for evidence that others judge offline."""
+        office = Signer(simulation_seed(self._seed, keys.OFFICE))
+        key = Signer(simulation_seed(self._seed, name)).public_key
+        signature = office.sign(certificate_statement(name, key, 0, VALID_MS_MAX))
+        return KeyCertificate(office.public_key, name, key, 0, VALID_MS_MAX, signature)
 
     def close(self) -> None:
         """Let go of the stable logs."""

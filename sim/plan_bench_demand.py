@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import csv
 import tempfile
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from multiprocessing import get_context
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -23,10 +25,12 @@ from sim.maps.builtin import build
 from sim.metrics import jain
 from sim.network import NetworkConfig
 from sim.peer_sumo import CONTROLLERS, Sumo, Trip
+from sim.run_folder import RunFolder
 from sim.runner import RunOptions, run
-from sim.scenario import Demand, MapSpec, PoissonDemand, Scenario, load_scenario
+from sim.scenario import Demand, MapSpec, PoissonDemand, Scenario, SpacingChoice, load_scenario
 
 PLANNERS = (
+    "welfare",
     "first_come",
     "tile_reservation",
     "signal_actuated",
@@ -37,6 +41,8 @@ PLANNERS = (
 )
 DELAY_MS = 20.0
 _ARRIVALS_S = 900.0
+FILLED_S = 150.0
+"""By then a saturated junction has filled up; flows are counted from here to the last arrival."""
 _DASHED_FROM = "SUMO"
 Say = Callable[[str], None]
 
@@ -53,6 +59,10 @@ class Workload:
     duration_s_max: float = 3_600.0
     until_s: float = _ARRIVALS_S
     """Of drawn arrivals: no later than this."""
+    spacing: str = "tight"
+    """What plans of the agreeing planners keep between vehicles: the buffers of AIM4, or ``comfortable``."""
+    workers: int = 1
+    """Processes; each run is one process's, and the same whatever their number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +77,8 @@ class Figures:
     wait_s_max: float
     jain: float
     throughput_vph: float
+    flow_vph: float
+    """Vehicles that left between ``FILLED_S`` and the last arrival, per hour."""
     contacts: int
 
 
@@ -98,31 +110,58 @@ def measure(work: Workload, planners: Sequence[str], sumo: Path | None, say: Say
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         tables = {(vph, seed): _table(work, vph, seed, folder) for vph in work.vph for seed in work.seeds}
+        keys = [(name, vph, seed) for name in planners for vph in work.vph for seed in work.seeds]
+        jobs = [_Job(work, name, tables[vph, seed], seed) for name, vph, seed in keys]
         rows = []
-        for planner in planners:
-            for vph in work.vph:
-                runs = tuple(_own(work, planner, tables[vph, seed], seed, folder) for seed in work.seeds)
-                rows.append(_told(Row(planner, vph, runs), say))
+        with _mapped(min(work.workers, len(jobs))) as mapped:
+            figures = mapped(_own, jobs)
+            for planner in planners:
+                for vph in work.vph:
+                    rows.append(_told(Row(planner, vph, tuple(next(figures) for _ in work.seeds)), say))
         if sumo is not None:
             rows += _peers(work, Sumo(sumo, folder), tables, say)
         return rows
 
 
-def _own(work: Workload, planner: str, table: Path, seed: int, folder: Path) -> Figures:
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """One run of ours."""
+
+    work: Workload
+    planner: str
+    table: Path
+    seed: int
+
+
+@contextmanager
+def _mapped(workers: int) -> Iterator[Callable[..., Iterator[Figures]]]:
+    """A ``map`` in order, over processes if there are to be several."""
+    if workers < 2:
+        yield map
+        return
+    with get_context("spawn").Pool(workers) as pool:
+        yield pool.imap
+
+
+def _own(job: _Job) -> Figures:
+    work, table = job.work, job.table
     base = load_scenario("four_way")
     fields = {name: getattr(base, name) for name in Scenario.__struct_fields__}
     changed = {
         "map": MapSpec(builtin="four_way" if work.lanes == 1 else "four_way_3lane", lanes=work.lanes),
         "demand": Demand(csv=str(table)),
         "world": "kinematic",
-        "planner": planner,
-        "seed": seed,
+        "planner": job.planner,
+        "spacing": SpacingChoice(preset=work.spacing),
+        "seed": job.seed,
         "network": NetworkConfig(delay_ms=DELAY_MS),
         "duration_s_max": work.duration_s_max,
         "expectations": {},
     }
-    out = folder / "run"
-    summary = run(Scenario(**{**fields, **changed}), out, RunOptions(out, progress=False, mcap=False))
+    with tempfile.TemporaryDirectory() as scratch:
+        out = Path(scratch) / "run"
+        summary = run(Scenario(**{**fields, **changed}), out, RunOptions(out, progress=False, mcap=False))
+        left_s = [one.departure_s for one in RunFolder.load(out).vehicles if one.departure_s is not None]
     values: dict[str, Any] = {metric.name: metric.value for metric in summary.metrics}
     return Figures(
         vehicles=values["vehicles"],
@@ -133,8 +172,15 @@ def _own(work: Workload, planner: str, table: Path, seed: int, folder: Path) -> 
         wait_s_max=_number(values["wait_s_max"]),
         jain=_number(values["jain"]),
         throughput_vph=_number(values["throughput_vph"]),
+        flow_vph=_flow_vph(left_s, work.until_s),
         contacts=values["contacts"],
     )
+
+
+def _flow_vph(left_s: Sequence[float], until_s: float) -> float:
+    if until_s <= FILLED_S:
+        return float("nan")
+    return 3_600.0 * sum(FILLED_S < t <= until_s for t in left_s) / (until_s - FILLED_S)
 
 
 def _number(value: float | int | None) -> float:
@@ -146,10 +192,10 @@ def _peers(work: Workload, sumo: Sumo, tables: dict[tuple[int, int], Path], say:
     for controller in CONTROLLERS:
         for vph in work.vph:
             trips = (sumo.run(controller, tables[vph, seed], work.lanes, seed) for seed in work.seeds)
-            yield _told(Row(controller.name, vph, tuple(_of_trips(one) for one in trips)), say)
+            yield _told(Row(controller.name, vph, tuple(_of_trips(one, work.until_s) for one in trips)), say)
 
 
-def _of_trips(trips: Sequence[Trip]) -> Figures:
+def _of_trips(trips: Sequence[Trip], until_s: float = _ARRIVALS_S) -> Figures:
     """The figures of SUMO's trips, by the definitions of our own metrics."""
     delays = np.array([trip.delay_s for trip in trips])
     approaches = sorted({trip.approach for trip in trips})
@@ -164,6 +210,7 @@ def _of_trips(trips: Sequence[Trip]) -> Figures:
         wait_s_max=max(trip.waited_s for trip in trips),
         jain=_number(jain(means)),
         throughput_vph=3_600.0 * len(trips) / span_s,
+        flow_vph=_flow_vph([trip.left_s for trip in trips], until_s),
         contacts=0,
     )
 
@@ -205,6 +252,23 @@ def table(rows: Sequence[Row]) -> str:
         )
     if not all(row.complete for row in rows):
         lines += ["", "\\* stopped with vehicles still on their way; delays are those of the vehicles that had left."]
+    return "\n".join(lines)
+
+
+SATURATION_VPH, SATURATION_S = 1_400, 450.0
+"""Per hour and lane: far beyond what any of the planners lets through; and until when."""
+
+
+def saturation(work: Workload, planners: Sequence[str], sumo: Path | None, say: Say) -> str:
+    """How many vehicles an hour come through when more want to than can, as a Markdown table.
+
+    Of ``work`` the seeds, lanes, spacing and workers count; arrivals are drawn.
+    """
+    full = replace(work, vph=(SATURATION_VPH,), tables=None, duration_s_max=SATURATION_S, until_s=SATURATION_S)
+    lines = ["| planner | veh/h through | of seeds |", "| --- | --- | --- |"]
+    for row in measure(full, planners, sumo, say):
+        flows = ", ".join(f"{one.flow_vph:.0f}" for one in row.runs)
+        lines.append(f"| {row.planner} | {row.mean('flow_vph'):.0f} | {flows} |")
     return "\n".join(lines)
 
 

@@ -25,6 +25,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fleet.charter.model import default_charter
+from fleet.cli.evidence_shelf import EvidenceShelf
 from fleet.errors import ConfigError, FleetError
 from fleet.node.parts import Noter
 from fleet.node.stopwatch import Stopwatch
@@ -123,7 +124,9 @@ def run(scenario: Scenario, out: Path, options: RunOptions) -> Summary:
             log = RunLog.create(out, _manifest(scenario, stage, options), stage.zone_map, mcap=options.mcap)
             watch.restart()
             store = clean_store(out) if scenario.control.store == "files" else None
-            running = Run(scenario, stage, world, factory, log, watch, free, store)
+            running = Run(
+                scenario, stage, world, factory, log, watch, free, EvidenceShelf(out, factory.certificate), store
+            )
             started = perf_counter()
 
             def finish(status: int) -> Summary:
@@ -184,11 +187,11 @@ class Run:
 
     def __init__(
         self, scenario: Scenario, stage: Stage, world: World, factory: NodeFactory, log: RunLog, watch: Stopwatch,
-        free: Mapping[object, float], store_folder: Path | None = None,
+        free: Mapping[object, float], shelf: EvidenceShelf, store_folder: Path | None = None,
     ) -> None:  # fmt: skip
         self._scenario, self._stage, self._world = scenario, stage, world
         self._factory, self._log, self._watch = factory, log, watch
-        self._free = free
+        self._free, self._shelf = free, shelf
         self._store_folder = store_folder
         self._crashes = Crashes(scenario.faults)
         self._period_ms = round(scenario.control.period_s * 1000.0)
@@ -411,7 +414,7 @@ class Run:
 
     def _noter(self, name: str) -> Noter:
         """Writes a node's notes; measures how long each agreement took, from the proposal to each commit."""
-        log, proposed_ms = self._log, self._proposed_ms
+        log, proposed_ms, shelf = self._log, self._proposed_ms, self._shelf
 
         def note(now_ms: int, kind: str, detail: Mapping[str, object]) -> None:
             log.decision(now_ms, name, kind, detail)
@@ -419,6 +422,8 @@ class Run:
                 proposed_ms[str(detail["proposal"])] = now_ms
             elif kind == "commit":
                 log.sample("agreement_latency_s", (now_ms - proposed_ms[str(detail["proposal"])]) * 1e-3)
+            elif kind == "contradiction":
+                shelf.take(detail)
 
         return note
 

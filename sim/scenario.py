@@ -26,6 +26,7 @@ from sim.scenario_records import (
     PoissonDemand,
     Scenario,
     ScenarioDocument,
+    SpacingChoice,
     Turning,
     VehicleDemand,
 )
@@ -41,6 +42,7 @@ __all__ = [
     "PoissonDemand",
     "Scenario",
     "ScenarioDocument",
+    "SpacingChoice",
     "Turning",
     "VehicleDemand",
     "load_scenario",

@@ -18,7 +18,7 @@ def command() -> None:
       fleet bench speed
       fleet bench speed --repeats 3 --only kinematic
       fleet bench planning --section demand --vph 300 --seeds 1
-      fleet bench protocol --runs 1000 --only latency
+      fleet bench protocol --section latency --section scale
     """
 
 
@@ -49,21 +49,40 @@ class Settings:
     lanes: int
     duration_s_max: float
     sumo: str | None
+    spacing: str
+    workers: int
 
 
 def _demand(settings: Settings) -> str:
     """Delay against demand, planners and peers."""
-    from sim.peer_sumo import find_sumo
     from sim.plan_bench_demand import PLANNERS, Workload, measure, plot, table
 
     tables = None if settings.data is None else settings.data / "demand"
-    work = Workload(settings.vph, settings.seeds, settings.lanes, tables, settings.duration_s_max)
-    sumo = find_sumo(settings.sumo)
-    if sumo is None:
-        click.echo("SUMO is not installed: no rows of it (pip install eclipse-sumo, in its own environment)", err=True)
-    rows = measure(work, settings.planners or PLANNERS, sumo, lambda line: click.echo(line, err=True))
+    work = Workload(
+        settings.vph, settings.seeds, settings.lanes, tables, settings.duration_s_max,
+        spacing=settings.spacing, workers=settings.workers,
+    )  # fmt: skip
+    rows = measure(work, settings.planners or PLANNERS, _sumo(settings), lambda line: click.echo(line, err=True))
     plot(rows, settings.out / "delay_against_demand.png")
     return table(rows)
+
+
+def _saturation(settings: Settings) -> str:
+    """Vehicles an hour when more want through than can."""
+    from sim.plan_bench_demand import Workload, saturation
+
+    work = Workload((), settings.seeds, settings.lanes, spacing=settings.spacing, workers=settings.workers)
+    planners = settings.planners or ("welfare", "first_come", "all_way_stop")
+    return saturation(work, planners, _sumo(settings), lambda line: click.echo(line, err=True))
+
+
+def _sumo(settings: Settings) -> Path | None:
+    from sim.peer_sumo import find_sumo
+
+    found = find_sumo(settings.sumo)
+    if found is None:
+        click.echo("SUMO is not installed: no rows of it (pip install eclipse-sumo, in its own environment)", err=True)
+    return found
 
 
 def _refine(settings: Settings) -> str:
@@ -90,7 +109,12 @@ def _free_space(settings: Settings) -> str:
     return free_space_tables(settings.data / "clmapf", lambda line: click.echo(line, err=True))
 
 
-SECTIONS: dict[str, Callable[[Settings], str]] = {"demand": _demand, "refine": _refine, "free-space": _free_space}
+SECTIONS: dict[str, Callable[[Settings], str]] = {
+    "demand": _demand,
+    "saturation": _saturation,
+    "refine": _refine,
+    "free-space": _free_space,
+}
 """Name -> what measures it and returns its tables as Markdown; pictures go to ``Settings.out``."""
 
 
@@ -119,6 +143,11 @@ def _numbers(context: click.Context, option: click.Parameter, text: str) -> tupl
 @click.option("--seeds", default="1,2,3", show_default=True, callback=_numbers)
 @click.option("--lanes", default=1, show_default=True, type=click.IntRange(1, 3), help="Per approach.")
 @click.option("--duration", "duration_s_max", default=3600.0, show_default=True, help="Longest simulated time, s.")
+@click.option(
+    "--spacing", default="tight", show_default=True, type=click.Choice(["tight", "comfortable"]),
+    help="What plans keep between vehicles; tight: as AIM4 does.",
+)  # fmt: skip
+@click.option("--workers", default=1, show_default=True, type=click.IntRange(1, 64), help="Processes for the runs.")
 @click.option("--sumo", metavar="DIR", help="Folder of SUMO's programs  [default: SUMO_HOME, or the path]")
 def planning(sections: tuple[str, ...], **options: object) -> int:
     """Joint planning against its baselines and peers: tables and pictures, each section on its own."""
@@ -139,18 +168,27 @@ def planning(sections: tuple[str, ...], **options: object) -> int:
 
 
 @command.command("protocol")
-@click.option("--only", metavar="TEXT", help="Parts whose name contains TEXT.")
-@click.option("--runs", default=100, show_default=True, type=click.IntRange(1), help="Seeds of each row.")
-def protocol(only: str | None, runs: int) -> int:
-    """Decision latency, traffic and safety beside leader-based protocols; contacts under delay."""
-    from sim.delay_bench import table as delays
-    from sim.protocol_bench import comparison, faults, latency
+@click.option("--section", "sections", multiple=True, metavar="NAME", help="Only this; repeatable.")
+@click.option("--vehicles", default=800, show_default=True, type=click.IntRange(1, 1_000_000), help="Samples of a row.")
+@click.option(
+    "--out", default=Path("runs/bench"), show_default=True, type=click.Path(file_okay=False, path_type=Path),
+    help="Folder for protocol.md.",
+)  # fmt: skip
+@click.option("--quiet", is_flag=True, help="No progress bar.")
+def protocol(sections: tuple[str, ...], vehicles: int, out: Path, quiet: bool) -> int:
+    """Agreement: latency by loss, beside leader-based protocols, under faults, under delay, and how much fits a core.
 
-    parts = {"comparison": comparison, "faults": faults, "latency": latency, "delays": delays}
-    chosen = [part for part in parts if only is None or only in part]
-    if not chosen:
-        raise click.UsageError(f"no part contains {only!r}; known: {', '.join(parts)}")
-    for part in chosen:
-        many = max(1, runs // 10) if part == "delays" else runs
-        click.echo(f"{part}\n\n{parts[part](many, lambda line: click.echo(line, err=True))}\n")
+    Sections: latency, comparison, faults, delays, scale. Interrupted, the same command goes on at the row where it was.
+    """
+    from sim.bench_table import measure
+    from sim.protocol_bench import SECTIONS as PARTS
+
+    for name in sections:
+        if name not in PARTS:
+            raise click.UsageError(f"--section {name}: there is no such section; known: {', '.join(PARTS)}")
+    text = measure([PARTS[name](vehicles) for name in sections or PARTS], out / "protocol.rows.jsonl", not quiet)
+    click.echo(text)
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "protocol.md").write_text(text, encoding="utf-8")
+    click.echo(f"tables: {out / 'protocol.md'}", err=True)
     return 0

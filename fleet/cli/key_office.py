@@ -10,7 +10,9 @@ from fleet.errors import ConfigError, RemoteProtocolError
 from fleet.node.key_files import CertificateRecord, RegisterFile, RevocationsRecord, read_file, write_file
 from fleet.node.key_register import KeyRegister
 from fleet.node.signing import Signer, verify_with
+from fleet.protocol import keys, limits
 from fleet.protocol.enrolment import KeyCertificate, Revocations, check_certificate, revocation_statement
+from fleet.protocol.wire import Kind, Revocation, encode_body, seal
 
 
 class Office:
@@ -70,6 +72,23 @@ class Office:
         self._listed = msgspec.structs.replace(self._listed, revocations=record)
         write_file(self._path, self._listed)
         return len(keys), number
+
+
+def notice(vehicle: str, listed: RegisterFile, signer: Signer) -> bytes:
+    """The datagram that takes the keys of ``vehicle`` out on air, to be sent by any radio of the fleet.
+
+    Raises
+    ------
+    ConfigError
+        It has no revoked key, or more than fit.
+    """
+    revoked = listed.revocations
+    found = [(name, bytes.fromhex(key)) for name, key in revoked.entries if name == vehicle] if revoked else []
+    if revoked is None or not 0 < len(found) <= limits.REVOKED_KEYS_MAX:
+        raise ConfigError(f"{len(found)} revoked keys of {vehicle}; a notice has 1 to {limits.REVOKED_KEYS_MAX}")
+    payload = encode_body(Revocation(revoked.number, revoked.issued_ms, tuple(found)))
+    covered = keys.statement("revocation", keys.EVERYWHERE, 0, keys.OFFICE, payload)
+    return seal(Kind.REVOCATION, keys.EVERYWHERE, 0, keys.OFFICE, payload, signer.sign(covered))
 
 
 def register_of(listed: RegisterFile, now_ms: int) -> KeyRegister:

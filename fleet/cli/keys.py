@@ -30,7 +30,7 @@ def command() -> None:
       fleet keys new office.key --owner office
       fleet keys new v1.key --owner v1
       fleet keys enrol v1.key.request --authority office.key --register keys.json --hours 168
-      fleet keys revoke v1 --authority office.key --register keys.json
+      fleet keys revoke v1 --authority office.key --register keys.json --notice v1.notice
       fleet keys show keys.json
     """
 
@@ -95,15 +95,20 @@ def enrol(request: Path, authority: Path, register: Path, hours: int, at_ms: int
 @click.argument("vehicle")
 @_AUTHORITY
 @_REGISTER
+@click.option("--notice", type=_FILE, help="Also write the datagram that says so on air.")
 @_AT
-def revoke(vehicle: str, authority: Path, register: Path, at_ms: int | None) -> int:
+def revoke(vehicle: str, authority: Path, register: Path, notice: Path | None, at_ms: int | None) -> int:
     """Put every key of VEHICLE on the revocation list, for good, and sign the new list."""
     from fleet.cli.key_office import Office
-    from fleet.node.key_files import read_secret
+    from fleet.cli.key_office import notice as datagram
+    from fleet.node.key_files import RegisterFile, read_file, read_secret
 
     _, signer = read_secret(authority)
     count, number = Office.open(register, signer).revoke(vehicle, _now_ms(at_ms))
     click.echo(f"{register}: {count} key(s) of {vehicle} revoked, list {number}; take the file to every vehicle")
+    if notice is not None:
+        notice.write_bytes(datagram(vehicle, read_file(register, RegisterFile), signer))
+        click.echo(f"{notice}: datagram to send; every vehicle that hears it passes it on")
     return 0
 
 

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from fleet.errors import RemoteProtocolError
 from fleet.node.signing import is_sound_key, verify_with
+from fleet.protocol import keys
 from fleet.protocol.enrolment import KeyCertificate, Revocations, check_certificate, check_id, check_revocations
 
 
@@ -75,7 +76,14 @@ class KeyRegister:
         """
         check_revocations(listed, self.authority, self.list_number, verify_with)
         self.list_number = listed.number
-        self.revoked.update((key, vehicle) for vehicle, key in listed.entries)
+        return self.revoke_keys(listed.entries)
+
+    def revoke_keys(self, entries: Sequence[tuple[str, bytes]]) -> tuple[str, ...]:
+        """Take (vehicle, key) out for good, by the authority's word, which the caller has checked.
+
+        Returns the vehicles that lose their voice by it; one that has a newer key keeps that.
+        """
+        self.revoked.update((key, vehicle) for vehicle, key in entries)
         return self._drop([name for name, one in self._active.items() if one.public_key in self.revoked])
 
     def expire(self, now_ms: int) -> tuple[str, ...]:
@@ -84,7 +92,9 @@ class KeyRegister:
         return self._drop([name for name, one in self._active.items() if self._now_ms > one.not_after_ms])
 
     def verify(self, sender: str, data: bytes, signature: bytes) -> bool:
-        """The port of the codec: whether ``signature`` is the active ``sender``'s on ``data``."""
+        """The port of the codec: whether ``signature`` is the active ``sender``'s on ``data``, or the authority's."""
+        if sender == keys.OFFICE:
+            return verify_with(self.authority, data, signature)
         certificate = self._active.get(sender)
         return certificate is not None and verify_with(certificate.public_key, data, signature)
 

@@ -45,7 +45,7 @@ def of_answers(ballot: Ballot, member: str, refusal: Message) -> Contradiction |
     if signature is None:
         return None
     vote = seal(Kind.VOTE, refusal.zone, refusal.session, member, keys.vote_payload(ballot.hash), signature)
-    return Contradiction(member, "answer", vote, refusal.raw)
+    return Contradiction(member, "answer", vote, refusal.raw, ballot.message.raw)
 
 
 class GivenBack:

@@ -12,18 +12,19 @@ from dataclasses import replace
 
 from fleet.errors import LocalProtocolError
 from fleet.protocol import limits
+from fleet.protocol.codec import Opened
 from fleet.protocol.contradiction import of_intents
 from fleet.protocol.gossip import Relay, gossip
 from fleet.protocol.ports import Ports
 from fleet.protocol.proposing import Proposing
 from fleet.protocol.records import Commitment, Contradiction, Identity, LiveTube, Local, Ready, Stats, Tuning
 from fleet.protocol.restore import Restored
-from fleet.protocol.revoking import revoke
+from fleet.protocol.revoking import Notices, revoke
 from fleet.protocol.situation import Situation, clip
 from fleet.protocol.table import HOLDING, OBSERVED, UNCOMMITTED, Event, Phase, after
 from fleet.protocol.turn import Turn
 from fleet.protocol.voting import Voting
-from fleet.protocol.wire import Intent, Kind, Proposal, Release
+from fleet.protocol.wire import Intent, Kind, Message, Proposal, Release
 
 _KIND_NAMES = {kind: kind.name.lower() for kind in Kind}
 
@@ -37,6 +38,7 @@ class Core:
         self._voting = Voting(self._at, self._turn)
         self._proposing = Proposing(self._at, self._voting, self._turn)
         self._relay = Relay()
+        self._notices = Notices()
         self._codec = ports.codec
         self._me = identity.vehicle
         self._zone = ""
@@ -142,6 +144,9 @@ class Core:
         if sender in self._at.quarantined:
             stats.refused["quarantined"] += 1
             return
+        if message.kind is Kind.REVOCATION:
+            self._on_revocation(opened, message, now_ms)
+            return
         if message.zone != self._zone or message.session != self._session or sender == self._me:
             return
         stats.received_bytes += len(raw)
@@ -196,6 +201,7 @@ class Core:
         self._proposing.tick(now_ms)
         gossip(at, now_ms)
         self._relay.tick(at, now_ms)
+        self._notices.tick(at, now_ms)
         self._flush(now_ms)
 
     # Output.
@@ -295,6 +301,16 @@ class Core:
         return self._at.quarantined
 
     # Private.
+
+    def _on_revocation(self, opened: Opened, message: Message, now_ms: int) -> None:
+        """Concerns all zones, engaged or not; the authority's bucket is a stranger's."""
+        at = self._at
+        why = "flood"
+        if at.peers.spend(message.sender, now_ms):
+            why = self._notices.take(at, self._voting, opened, message, now_ms)
+        if why:
+            at.stats.refused[why] += 1
+        self._flush(now_ms)
 
     def _accuse(self, found: Contradiction | None, now_ms: int) -> None:
         if found is not None:

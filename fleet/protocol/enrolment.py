@@ -14,9 +14,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from fleet.errors import RemoteProtocolError
-from fleet.protocol import limits
+from fleet.protocol import keys, limits
 
-KEY_BYTES = 32
 VALID_MS_MAX = 31 * 24 * 3_600_000
 """Short-lived: a certificate that outlives a month would make revocation carry the whole load."""
 REVOKED_MAX = 1024
@@ -109,8 +108,8 @@ def check_certificate(certificate: KeyCertificate, authority: bytes, verify: Key
     who = f"certificate of {certificate.vehicle}"
     if certificate.authority != authority:
         raise RemoteProtocolError(f"{who}: of authority {certificate.authority.hex()[:16]}, not {authority.hex()[:16]}")
-    if len(certificate.public_key) != KEY_BYTES:
-        raise RemoteProtocolError(f"{who}: a key of {len(certificate.public_key)} bytes; it has {KEY_BYTES}")
+    if len(certificate.public_key) != keys.KEY_BYTES:
+        raise RemoteProtocolError(f"{who}: a key of {len(certificate.public_key)} bytes; it has {keys.KEY_BYTES}")
     lasts_ms = certificate.not_after_ms - certificate.not_before_ms
     if not 0 < lasts_ms <= VALID_MS_MAX or not 0 <= certificate.not_before_ms < 2**48:
         raise RemoteProtocolError(f"{who}: valid for {lasts_ms} ms; allowed are 1 to {VALID_MS_MAX}")
@@ -133,8 +132,8 @@ def check_revocations(listed: Revocations, authority: bytes, number_before: int,
     if listed.number <= number_before:
         raise RemoteProtocolError(f"{who}: list {number_before} is known already; an old list undoes nothing")
     count = len(listed.entries)
-    if count > REVOKED_MAX or any(len(key) != KEY_BYTES for _, key in listed.entries):
-        raise RemoteProtocolError(f"{who}: {count} entries; at most {REVOKED_MAX}, with keys of {KEY_BYTES} bytes")
+    if count > REVOKED_MAX or any(len(key) != keys.KEY_BYTES for _, key in listed.entries):
+        raise RemoteProtocolError(f"{who}: {count} entries; at most {REVOKED_MAX}, with keys of {keys.KEY_BYTES} bytes")
     if not 0 <= listed.number < 2**63 or not 0 <= listed.issued_ms < 2**48:
         raise RemoteProtocolError(f"{who}: a number or time out of range")
     if not verify(authority, listed.statement(), listed.signature):

@@ -31,6 +31,7 @@ from typing import Protocol
 from fleet.errors import RemoteProtocolError
 from fleet.protocol import keys, limits
 from fleet.protocol.enrolment import KeyCertificate, KeyVerifier, check_certificate
+from fleet.protocol.records import Contradiction
 from fleet.protocol.table import HOLDING
 from fleet.protocol.wire import Entry, Intent, Message, Proposal, Reject, Release, VehicleBody, Vote, decode
 
@@ -143,6 +144,18 @@ def verify(
     except (_Unproven, RemoteProtocolError) as error:
         return Verdict(False, False, "", str(error))
     return Verdict(True, False, accused, f"{evidence.fault.value}: {accused} has signed both")
+
+
+_OF_CONTRADICTION = {
+    "intent": Fault.FORKED_INTENT, "proposal": Fault.FORKED_PROPOSAL,
+    "answer": Fault.VOTE_AND_REFUSAL, "given_back": Fault.REVIVED_TUBE,
+}  # fmt: skip
+
+
+def of_contradiction(found: Contradiction, certificates: tuple[KeyCertificate, ...]) -> Evidence:
+    """The evidence that a core's :class:`Contradiction` is; ``certificates``: of the accused's key."""
+    said = (found.proposal, found.first, found.second) if found.proposal else (found.first, found.second)
+    return Evidence(_OF_CONTRADICTION[found.kind], said, certificates)
 
 
 def accused_by(fault: Fault, messages: Sequence[Message]) -> str:

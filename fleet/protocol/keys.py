@@ -11,6 +11,11 @@ import hashlib
 from fleet.errors import invariant
 
 SIGNATURE_BYTES = 64
+KEY_BYTES = 32
+OFFICE = "@office"
+"""The sender of what the authority itself says on air; no vehicle can be enrolled under a name with an @."""
+EVERYWHERE = "*"
+"""The zone of what is said to all, whatever zone they are engaged with; its session is 0."""
 HASH_BYTES = 32
 PREFIX_BYTES = 8
 """Of a hash where it only saves traffic and no safety rests on it."""

@@ -34,6 +34,13 @@ class Ledger:
     def has(self, vehicle: str, proposal_hash: bytes) -> bool:
         return proposal_hash in self._tubes.get(vehicle, ())
 
+    def has_certificate(self, vehicle: str, *, besides: bytes) -> bool:
+        """Whether ``vehicle`` has a tube that all have signed, other than that of proposal ``besides``.
+
+        Then it holds, or will as soon as it hears of it: it no longer waits for its turn to propose.
+        """
+        return any(tube.kind == "certificate" and key != besides for key, tube in self.of(vehicle).items())
+
     def add(
         self, proposal: Proposal, proposal_hash: bytes, kind: str, bodies: dict[str, VehicleBody],
         denied: frozenset[str] = frozenset(),

@@ -23,6 +23,12 @@ DEAD_MAX = 4
 """Own tubes given up that an intent lists, newest first; the others die at their ``decide_by``."""
 CERTIFICATES_MAX = 8
 """Certificates listed in an intent, newest kept; unlisted ones are gossiped again, which costs bytes only."""
+REVOKED_KEYS_MAX = 14
+"""Keys in one revocation, which then fits a datagram; a longer list travels in several, in any order."""
+NOTICES_MAX = 16
+"""Revocations passed on, highest numbers kept; the keys of the others stay out all the same."""
+NOTICE_MS = 1_000
+"""After it was heard and passed on at once, one of them is said again so often, for those who come later."""
 REASONS_MAX = 8
 REASON_CHARS_MAX = 64
 PASSENGER_BYTES_MAX = 128

@@ -55,6 +55,14 @@ class Verifier(Protocol):
         ...
 
 
+class Register(Protocol):
+    """The keys this vehicle believes."""
+
+    def revoke_keys(self, entries: Sequence[tuple[str, bytes]]) -> tuple[str, ...]:
+        """Take (vehicle, key) out for good; returns the vehicles, sorted, that lose their voice by it."""
+        ...
+
+
 class Draw(Protocol):
     """An injected seeded generator, such as ``random.Random(seed).randrange``."""
 
@@ -72,3 +80,5 @@ class Ports:
     signer: Signer
     codec: Codec
     draw: Draw
+    register: Register | None = None
+    """Without one, revocations on air are not taken (``no_register``): the node learns of them otherwise."""

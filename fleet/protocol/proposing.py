@@ -40,11 +40,12 @@ class Proposing:
             self._turn.progress(now_ms)
             return
         intents = at.concerned(now_ms)
+        waiting = {v: i for v, i in intents.items() if v == at.me or not at.ledger.has_certificate(v, besides=i.held)}
         fresh_ms = now_ms - limits.FRESH_MS - at.tuning.eps_ms
         if any(i.votes_known and now_ms - i.stamp_ms <= 2 * limits.INTENT_MS for i in intents.values()):
             self._turn.progress(now_ms)  # somebody knows of a proposal that may not have come here
         arrived_ms, heard_ms = now_ms - at.tuning.listen_ms - limits.INTENT_MS, now_ms - 2 * limits.INTENT_MS
-        order = candidates(intents, at.identity.charter_id, arrived_since_ms=arrived_ms, heard_since_ms=heard_ms)
+        order = candidates(waiting, at.identity.charter_id, arrived_since_ms=arrived_ms, heard_since_ms=heard_ms)
         if not self._turn.due(order.index(at.me), now_ms, at.outage_ms(now_ms)):
             return
         able = [vehicle for vehicle in order if self._is_able(vehicle, intents[vehicle], fresh_ms)]

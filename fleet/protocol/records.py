@@ -122,6 +122,8 @@ class Contradiction:
     kind: str
     first: bytes
     second: bytes
+    proposal: bytes = b""
+    """The proposal that an answer was given to twice: it dates both."""
 
     @property
     def digest(self) -> bytes:

@@ -99,7 +99,11 @@ class Voting:
         local = at.may_sign(now_ms)
         if local is None:
             return
+        looked = ballot.deaths
         objections = at.objections(ballot, local, now_ms)
+        waits = objections.reasons and not objections.final and ballot.deaths != looked
+        if waits and self._yields_to(ballot, local, now_ms):
+            objections = at.objections(ballot, local, now_ms)
         if not objections.reasons:
             self.accept(ballot, now_ms)
         elif objections.final or not ballot.patient(now_ms):
@@ -190,6 +194,27 @@ class Voting:
                 self.close(ballot, f"quarantined:{vehicle}", now_ms)
 
     # Private.
+
+    def _yields_to(self, older: Ballot, local: Local, now_ms: int) -> bool:
+        """Whether proposals of this vehicle were given up since they alone stand in the way of an ``older`` one.
+
+        Its coordinator has promised the older one and refuses the younger: nothing can come of that any more,
+        and the refusal may be long on its way.
+        """
+        at, age = self._at, (older.proposal.stamp_ms, older.proposal.coordinator)
+        doomed = [
+            ballot
+            for ballot in at.ballots.values()
+            if ballot.proposal.coordinator == at.me and ballot.undecided(now_ms)
+            and (ballot.proposal.stamp_ms, at.me) > age and older.proposal.coordinator in ballot.position
+        ]  # fmt: skip
+        hashes = {ballot.hash for ballot in doomed}
+        rest = [tube for tube in at.known(now_ms, without=older.hash) if tube.proposal_hash not in hashes]
+        if not doomed or at.ports.judge.verify(older.proposal, rest, local):
+            return False
+        for ballot in doomed:
+            self.close(ballot, f"older:{older.proposal.coordinator}", now_ms, yielding=True)
+        return True
 
     def _disown(self, proposal: bytes, now_ms: int) -> None:
         """Somebody has refused or aborted a proposal that is not known here: say at once that it never will be signed.
@@ -345,8 +370,11 @@ class Voting:
         ballot.refused_by.setdefault(who, reasons)
         self.close(ballot, f"refused_by:{who}", now_ms)
 
-    def close(self, ballot: Ballot, why: str, now_ms: int) -> None:
-        """Nothing comes of it any more: the own tube in it is given up, and others are told."""
+    def close(self, ballot: Ballot, why: str, now_ms: int, *, yielding: bool = False) -> None:
+        """Nothing comes of it any more: the own tube in it is given up, and others are told.
+
+        Whoever is ``yielding`` has not failed, and need not wait before it proposes again.
+        """
         at = self._at
         if ballot.complete_ms is not None or ballot.closed:
             return
@@ -357,7 +385,10 @@ class Voting:
         elif self._is_pending(ballot):
             self._give_up(ballot, why, now_ms)
         if ballot.proposal.coordinator == at.me:
-            self._turn.failed(now_ms)
+            if yielding:
+                self._turn.progress(now_ms)
+            else:
+                self._turn.failed(now_ms)
             if at.trusts_clock(now_ms):
                 ballot.last_word = at.outbox.post(Abort(ballot.hash, why[: limits.REASON_CHARS_MAX], now_ms))
             at.outbox.note("abort", proposal=ballot.hash.hex(), why=why)

@@ -31,6 +31,7 @@ class Kind(IntEnum):
     CERTIFICATE = 5
     RELEASE = 6
     ABORT = 7
+    REVOCATION = 8
 
 
 Id = Annotated[str, Meta(pattern=rf"\A[!-~]{{1,{limits.ID_CHARS_MAX}}}\Z")]
@@ -40,6 +41,7 @@ Text = Annotated[str, Meta(pattern=rf"\A[ -~]{{0,{limits.REASON_CHARS_MAX}}}\Z")
 Hash = Annotated[bytes, Meta(min_length=keys.HASH_BYTES, max_length=keys.HASH_BYTES)]
 Prefix = Annotated[bytes, Meta(min_length=keys.PREFIX_BYTES, max_length=keys.PREFIX_BYTES)]
 Signature = Annotated[bytes, Meta(min_length=keys.SIGNATURE_BYTES, max_length=keys.SIGNATURE_BYTES)]
+Key = Annotated[bytes, Meta(min_length=keys.KEY_BYTES, max_length=keys.KEY_BYTES)]
 PlanBytes = Annotated[bytes, Meta(max_length=limits.PLAN_BYTES_MAX)]
 Ms = Annotated[int, Meta(ge=0, le=2**48)]
 Count = Annotated[int, Meta(ge=0, le=65_535)]
@@ -204,6 +206,18 @@ class Abort(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     stamp_ms: Ms
 
 
+class Revocation(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """The authority says that keys are out, for good: the one message that no vehicle sends, only passes on.
+
+    What is said in several messages adds up, in any order; nothing brings a key back.
+    """
+
+    number: Ms
+    """Of the list that it is part of; rises."""
+    issued_ms: Ms
+    keys: Annotated[tuple[tuple[Id, Key], ...], Meta(min_length=1, max_length=limits.REVOKED_KEYS_MAX)]
+
+
 class Envelope(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     """The datagram."""
 
@@ -216,11 +230,11 @@ class Envelope(Struct, frozen=True, array_like=True, forbid_unknown_fields=True)
     signature: Signature
 
 
-Body = Union[Intent, Proposal, Vote, Reject, Certificate, Release, Abort]  # noqa: UP007 - evaluated at run time
+Body = Union[Intent, Proposal, Vote, Reject, Certificate, Release, Abort, Revocation]  # noqa: UP007 - evaluated at run time
 
 _BODIES: dict[Kind, type[Body]] = {
     Kind.INTENT: Intent, Kind.PROPOSAL: Proposal, Kind.VOTE: Vote, Kind.REJECT: Reject,
-    Kind.CERTIFICATE: Certificate, Kind.RELEASE: Release, Kind.ABORT: Abort,
+    Kind.CERTIFICATE: Certificate, Kind.RELEASE: Release, Kind.ABORT: Abort, Kind.REVOCATION: Revocation,
 }  # fmt: skip
 KIND_OF: dict[type, Kind] = {body: kind for kind, body in _BODIES.items()}
 _ENCODER = msgspec.msgpack.Encoder()
@@ -289,6 +303,9 @@ def decode(raw: bytes) -> Message:
     if isinstance(body, Intent) and body.vehicle != envelope.sender:
         raise RemoteProtocolError(f"{envelope.sender} sent an intent of {body.vehicle}")
     kind = envelope.kind
+    by_office = envelope.sender == keys.OFFICE and envelope.zone == keys.EVERYWHERE and envelope.session == 0
+    if by_office is not (kind is Kind.REVOCATION) or (envelope.sender == keys.OFFICE and not by_office):
+        raise RemoteProtocolError(f"a {kind.name.lower()} from {envelope.sender} in {envelope.zone}: not its place")
     covered = keys.statement(kind.name.lower(), envelope.zone, envelope.session, envelope.sender, envelope.payload)
     digest = b""
     if kind is Kind.PROPOSAL:

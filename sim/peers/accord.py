@@ -1,7 +1,8 @@
 """Accord's own core on the channel of the comparison, with the geometry of one shared place, and a lying member.
 
 Each vehicle sees the bodies of the others (rules P8 and P10): one that it does not hear keeps it from
-agreeing, as the real node's perception does. The baselines know their members from the start instead.
+agreeing, as the real node's perception does; one that is quarantined is seen to stand (liars here have no
+turn to use) and keeps nobody. The baselines know their members from the start instead.
 """
 
 from __future__ import annotations
@@ -13,8 +14,8 @@ from collections.abc import Mapping, Sequence
 from fleet.protocol import keys
 from fleet.protocol.codec import Codec
 from fleet.protocol.core import Core
-from fleet.protocol.ports import Ports
-from fleet.protocol.records import Adopt, Drop, Identity, LiveTube, Local, PlannedBatch
+from fleet.protocol.ports import Ports, Signer
+from fleet.protocol.records import Adopt, Drop, Identity, LiveTube, Local, Note, PlannedBatch, Tuning
 from fleet.protocol.table import Phase
 from fleet.protocol.wire import KIND_OF, Body, Entry, Intent, Proposal, VehicleBody, Vote, decode, encode_body, seal
 from sim.peers.channel import CROSS_MS, GAP_MS, Packet, Use
@@ -81,15 +82,19 @@ class PlacePlanner:
 
 
 class AccordNode:
-    """One vehicle with the core as it is."""
+    """One vehicle with the core as it is; with ``listen_ms`` it signs nothing for so long."""
 
-    def __init__(self, name: str, members: Sequence[str], seed: int, codec: Codec) -> None:
+    def __init__(
+        self, name: str, members: Sequence[str], seed: int, codec: Codec, *,
+        listen_ms: int = Tuning().listen_ms, signer: Signer | None = None,
+    ) -> None:  # fmt: skip
         self.name, self.honest = name, True
         self.use: Use | None = None
         self._others = [one for one in sorted(members) if one != name]
         draw = random.Random(f"{seed}/{name}").randrange
-        ports = Ports(PlaceJudge(), PlacePlanner(), StubKeys(name), codec, draw)
-        self.core = Core(Identity(name, BODY, CHARTER, MAP), ports)
+        ports = Ports(PlaceJudge(), PlacePlanner(), signer or StubKeys(name), codec, draw)
+        self.core = Core(Identity(name, BODY, CHARTER, MAP), ports, Tuning(listen_ms=listen_ms))
+        self.notes: list[tuple[int, Note]] = []
         self._held: Adopt | None = None
         self._wants, self._engaged, self._arrived_ms = False, False, 0
 
@@ -113,19 +118,20 @@ class AccordNode:
         start_ms = 0 if self._held is None else int(self._held.plan)
         cleared = self._held is not None and now_ms >= start_ms + CROSS_MS
         gone = self.use is not None and self._held is None
-        heard = self.core.heard(now_ms)
+        accounted = {*self.core.heard(now_ms), *self.core.quarantined}
         return Local(
             now_ms=now_ms, phase=Phase.CLEARED if gone else Phase.WAITING, path_id="", arrived_ms=self._arrived_ms,
             eta_ms=now_ms, plan=b"" if self._held is None else self._held.plan,
             wants_commit=self._wants and self.use is None,
             pnr_passed=self._held is not None and now_ms >= start_ms - NO_RETURN_MS, cleared=cleared,
-            blocking=tuple(f"unheard:{other}" for other in self._others if other not in heard),
+            blocking=tuple(f"unheard:{other}" for other in self._others if other not in accounted),
         )  # fmt: skip
 
     def _drain(self, now_ms: int) -> list[Packet]:
         found: list[Packet] = []
         while ready := self.core.ready():
             found += [Packet(raw) for raw in ready.to_send]
+            self.notes += [(now_ms, note) for note in ready.notes]
             for effect in ready.to_apply:
                 if isinstance(effect, Adopt):
                     self._held = effect

@@ -1,8 +1,10 @@
 """Virtual time and one faulty broadcast medium for all protocols of the comparison.
 
-Delivery first, then ticks in order of name, at every millisecond at which there are any. Each directed link
-loses by a Gilbert-Elliott chain of its own (or independently, with bursts of one), as ``sim/network.py`` does;
-this one can also speak to some receivers only, which a liar needs, and cut the fleet in two.
+Delivery first, then ticks in order of name, at every millisecond at which there are any. Losses are independent,
+or come in bursts: then a directed link is up or down for whole slots of one tick, by a Gilbert-Elliott chain of its
+own. So a fade lasts as long however much is said in it, and saying a thing twice in a slot buys nothing (in
+``sim/network.py`` bursts are counted in datagrams). This channel can also speak to some receivers only, which a
+liar needs, and cut the fleet in two.
 """
 
 from __future__ import annotations
@@ -13,7 +15,8 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-TICK_MS = 25
+TICK_MS = 50
+"""20 Hz, each participant at a phase of its own; also the slot of a fading link."""
 CROSS_MS = 1_000
 GAP_MS = 20
 """Between two uses of the shared place: what two clocks may differ by."""
@@ -60,10 +63,29 @@ class Medium:
     delay_ms: tuple[int, int] = (20, 20)
     loss: float = 0.0
     burst: float = 1.0
-    """Mean length of a loss burst; 1: independent."""
+    """Mean length of a fade in slots of one tick; 1: each datagram is lost by itself."""
     split_ms: tuple[int, int] = (0, 0)
     """From when to when the two halves do not hear each other, since the start of asking."""
     halves: tuple[frozenset[str], ...] = ()
+
+
+class Link:
+    """A directed link that fades: up or down for whole slots, which begin at a time of its own."""
+
+    def __init__(self, medium: Medium, seed: int) -> None:
+        self._rng = random.Random(seed)
+        self._leave = 1.0 / medium.burst
+        self._enter = min(1.0, medium.loss * self._leave / (1.0 - medium.loss)) if medium.loss < 1.0 else 1.0
+        self._down = self._rng.random() < medium.loss
+        self._shift_ms = self._rng.randrange(TICK_MS)
+        self._slot = -1
+
+    def down(self, now_ms: int) -> bool:
+        slot = (now_ms + self._shift_ms) // TICK_MS
+        for _ in range(slot - self._slot if self._slot >= 0 else 0):
+            self._down = self._rng.random() >= self._leave if self._down else self._rng.random() < self._enter
+        self._slot = slot
+        return self._down
 
 
 class Channel:
@@ -73,22 +95,27 @@ class Channel:
         self.peers = {peer.name: peer for peer in sorted(peers, key=lambda one: one.name)}
         self.medium = medium
         self.now_ms, self.asked_ms = 10_000, -1
-        self.messages = self.bytes = 0
+        self.messages = self.bytes = self.events = 0
         self._rng = random.Random(seed)
         self._queue: list[tuple[int, int, str, str, bytes]] = []
         self._count = 0
-        self._bad: dict[tuple[str, str], bool] = {}
-        self._offset = {name: self._rng.randrange(TICK_MS) for name in self.peers}
+        self._links: dict[tuple[str, str], Link] = {}
+        self._phase_ms = {name: self._rng.randrange(TICK_MS) for name in self.peers}
 
     def run(self, duration_ms: int, *, until_done: bool = False) -> None:
         end_ms = self.now_ms + duration_ms
         while self.now_ms < end_ms and not (until_done and self.done()):
-            self.now_ms += 1
+            next_ms = min(self.now_ms + 1 + (at - self.now_ms - 1) % TICK_MS for at in self._phase_ms.values())
+            if self._queue:
+                next_ms = min(next_ms, max(self.now_ms + 1, self._queue[0][0]))
+            self.now_ms = min(end_ms, next_ms)
             while self._queue and self._queue[0][0] <= self.now_ms:
                 _, _, sender, to, raw = heapq.heappop(self._queue)
+                self.events += 1
                 self._say(to, self.peers[to].hear(sender, raw, self.now_ms))
             for name, peer in self.peers.items():
-                if self.now_ms % TICK_MS == self._offset[name]:
+                if self.now_ms % TICK_MS == self._phase_ms[name]:
+                    self.events += 1
                     self._say(name, peer.tick(self.now_ms))
 
     def ask(self) -> None:
@@ -123,15 +150,11 @@ class Channel:
             return True
         if medium.loss <= 0.0:
             return False
-        leave = 1.0 / medium.burst
-        enter = min(1.0, medium.loss * leave / max(1e-9, 1.0 - medium.loss))
-        state = self._bad.get((sender, to))
-        if state is None or medium.burst == 1.0:
-            bad = rng.random() < medium.loss
-        else:
-            bad = rng.random() >= leave if state else rng.random() < enter
-        self._bad[sender, to] = bad
-        return bad
+        if medium.burst <= 1.0:
+            return rng.random() < medium.loss
+        if (sender, to) not in self._links:
+            self._links[sender, to] = Link(medium, rng.getrandbits(32))
+        return self._links[sender, to].down(self.now_ms)
 
 
 def unsafe(uses: Sequence[Use]) -> int:

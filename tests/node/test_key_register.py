@@ -9,6 +9,7 @@ import pytest
 from fleet.errors import RemoteProtocolError
 from fleet.node.key_register import KeyRegister
 from fleet.node.signing import Signer, simulation_seed
+from fleet.protocol import keys
 from fleet.protocol.enrolment import (
     VALID_MS_MAX,
     KeyCertificate,
@@ -118,6 +119,25 @@ def test_x6_a_revoked_key_is_out_at_once_and_for_good_and_old_lists_undo_nothing
     with pytest.raises(RemoteProtocolError, match="its key is revoked"):
         register.accept(certificate("v1", key_of("v1"), start=NOW + 1), NOW + 1)
     register.accept(certificate("v1", key_of("v2"), start=NOW + 1), NOW + 1)
+
+
+def test_x6_keys_revoked_on_air_are_out_for_good_and_a_newer_key_keeps_its_voice() -> None:
+    register = KeyRegister(OFFICE.public_key)
+    register.accept(certificate("v1", key_of("v1")), NOW)
+    assert register.revoke_keys((("v1", key_of("older")), ("v9", key_of("v9")))) == ()
+    assert register.revoke_keys((("v1", key_of("v1")),)) == ("v1",)
+    with pytest.raises(RemoteProtocolError, match="its key is revoked"):
+        register.accept(certificate("v1", key_of("v1"), start=NOW + 1), NOW + 1)
+    register.accept(certificate("v1", key_of("newer"), start=NOW + 1), NOW + 1)
+    assert register.revoke_keys((("v1", key_of("v1")),)) == ()
+
+
+def test_the_authority_speaks_under_a_name_that_no_vehicle_can_have() -> None:
+    register = KeyRegister(OFFICE.public_key)
+    assert register.verify(keys.OFFICE, b"data", OFFICE.sign(b"data"))
+    assert not register.verify(keys.OFFICE, b"data", Signer(simulation_seed(1, "v1")).sign(b"data"))
+    with pytest.raises(RemoteProtocolError, match="an id has"):
+        register.accept(certificate(keys.OFFICE, key_of("v1")), NOW)
 
 
 def test_a_list_of_somebody_else_and_an_altered_list_are_refused() -> None:

@@ -43,6 +43,18 @@ class StubVerifier:
         return StubKeys(sender).sign(data) == signature
 
 
+def public_key(vehicle: str) -> bytes:
+    """What stands for a vehicle's public key where only its name matters."""
+    return hashlib.sha256(b"public key of " + vehicle.encode()).digest()
+
+
+class StubRegister:
+    """A vehicle's own register: everybody has one key."""
+
+    def revoke_keys(self, entries: Sequence[tuple[str, bytes]]) -> tuple[str, ...]:
+        return tuple(sorted(vehicle for vehicle, key in entries if key == public_key(vehicle)))
+
+
 def intervals(plan: bytes) -> list[tuple[str, int, int]]:
     """``a|R1:100:200,R2:200:300`` as tuples; an approach plan (``a|``) has none."""
     text = plan.decode().partition("|")[2]
@@ -176,7 +188,7 @@ class World:
     def add(self, name: str, path: str = "R1", charter: bytes = CHARTER, skew_ms: int = 0) -> Car:
         planner = StubPlanner()
         draw = random.Random(self.rng.getrandbits(32)).randrange
-        ports = Ports(StubJudge(name), planner, StubKeys(name), self.codec, draw)
+        ports = Ports(StubJudge(name), planner, StubKeys(name), self.codec, draw, StubRegister())
         core = Core(Identity(name, BODY, charter, MAP), ports, self.tuning)
         car = Car(name, core, path, planner, offset_ms=self.rng.randrange(self.tick_ms), skew_ms=skew_ms)
         self.cars[name] = car

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import random
+
+from fleet.protocol import keys, limits
 from fleet.protocol.table import Phase
-from fleet.protocol.wire import Kind, decode
-from tests.protocol.harness import Car, World, intervals, violations
+from fleet.protocol.wire import Kind, Revocation, decode, encode_body, seal
+from tests.protocol.harness import Car, StubKeys, World, intervals, public_key, violations
 
 
 def world_of(*names: str) -> World:
@@ -96,3 +99,59 @@ def test_a_vehicle_whose_own_key_is_out_signs_nothing_more() -> None:
     world.run(2_000)
     said = {decode(raw).kind for _, who, raw in world.air[since:] if who == "a" and decode(raw).sender == "a"}
     assert said == {Kind.INTENT}, "it says where it is, and promises nothing"
+
+
+def notice(vehicle: str, number: int = 1, key: bytes | None = None, signer: str = keys.OFFICE) -> bytes:
+    """The authority's datagram."""
+    payload = encode_body(Revocation(number, 10_000, ((vehicle, key or public_key(vehicle)),)))
+    covered = keys.statement("revocation", keys.EVERYWHERE, 0, keys.OFFICE, payload)
+    return seal(Kind.REVOCATION, keys.EVERYWHERE, 0, keys.OFFICE, payload, StubKeys(signer).sign(covered))
+
+
+def test_x6_a_notice_heard_by_one_silences_the_vehicle_at_once_and_reaches_all_within_a_second() -> None:
+    world = world_of("a", "b", "c", "z")
+    lossy = random.Random(4)
+    world.fault = lambda x, y, raw: () if lossy.random() < 0.5 else (20,)
+    world.run(450)
+    world.queue.append((world.now_ms + 1, 10**9, "a", notice("z")))
+    world.queue.sort()
+    world.run(2)
+    assert "z" in world.cars["a"].core._at.revoked, "at delivery"
+    world.run(1_000)
+    assert all("z" in world.cars[name].core._at.revoked for name in ("a", "b", "c"))
+    assert [detail["vehicle"] for _, _, kind, detail in world.log if kind == "revoked"] == ["z"] * 4
+    assert violations(world) == []
+
+
+def test_x6_who_comes_later_is_told_too_and_a_vehicle_between_zones_takes_it() -> None:
+    world = world_of("a", "b")
+    late = world.add("late")
+    late.core.step(notice("z"), world.now_ms)
+    assert "z" in late.core._at.revoked, "engaged with no zone"
+    world.drain(late)
+    world.run(2_500)
+    assert all("z" in world.cars[name].core._at.revoked for name in ("a", "b"))
+    later = world.add("later")
+    world.engage(later)
+    world.run(1_000 + limits.NOTICE_MS)
+    assert "z" in later.core._at.revoked
+
+
+def test_a_notice_that_the_authority_has_not_signed_or_of_an_old_key_revokes_nobody() -> None:
+    world = world_of("a", "z")
+    a = world.cars["a"].core
+    a.step(notice("z", signer="z"), world.now_ms)
+    assert a.stats.refused["bad_signature"] == 1
+    a.step(notice("z", key=bytes(32)), world.now_ms)
+    assert not a._at.revoked, "z has a newer key"
+
+
+def test_notices_passed_on_are_bounded_and_the_newest_stay() -> None:
+    world = world_of("a")
+    core = world.cars["a"].core
+    for number in range(3 * limits.NOTICES_MAX):
+        world.now_ms += 100
+        core.step(notice(f"x{number}", number), world.now_ms)
+    kept = core._notices._known
+    assert sorted(kept.values()) == list(range(2 * limits.NOTICES_MAX, 3 * limits.NOTICES_MAX))
+    assert len(core._at.revoked) == 3 * limits.NOTICES_MAX, "all are out all the same"

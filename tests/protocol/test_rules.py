@@ -432,6 +432,20 @@ def test_old_foreign_and_forged_messages_are_not_taken() -> None:
     assert b.core.stats.refused["malformed"] == 1
 
 
+@pytest.mark.parametrize(("zone", "session"), [("zone-2", 7), ("zone-1", 8)])
+def test_x2_what_was_said_in_one_zone_and_session_counts_for_nothing_in_another(zone: str, session: int) -> None:
+    world = world_of("a", "b")
+    world.run(900)
+    said = [raw for _, who, raw in world.air if who == "a"]
+    assert {decode(raw).kind for raw in said} >= {Kind.INTENT, Kind.PROPOSAL, Kind.VOTE, Kind.CERTIFICATE}
+    other = world.add("c")
+    other.core.engage(zone, session, world.now_ms)
+    for raw in said:
+        other.core.step(raw, world.now_ms)
+    assert other.core.peers(world.now_ms) == {} and other.core.known_tubes(world.now_ms) == ()
+    assert other.core.stats.received.total() == 0 and not other.core._at.ballots
+
+
 def test_a_certificate_with_a_forged_signature_adds_nothing() -> None:
     world = world_of("a", "b")
     world.liars["z"] = liar = Equivocator(world, "z", 10_000)

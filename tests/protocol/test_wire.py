@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
+import time
+import tracemalloc
 
 import pytest
 
@@ -22,6 +25,7 @@ from fleet.protocol.wire import (
     Proposal,
     Reject,
     Release,
+    Revocation,
     Vote,
     decode,
     encode_body,
@@ -35,8 +39,11 @@ HASH = bytes(range(32))
 
 def signed(body: Body, sender: str = "v1") -> bytes:
     kind, payload = KIND_OF[type(body)], encode_body(body)
-    covered = keys.statement(kind.name.lower(), "zone", 3, sender, payload)
-    return seal(kind, "zone", 3, sender, payload, SIGNER.sign(covered))
+    zone, session = ("zone", 3)
+    if isinstance(body, Revocation):
+        zone, session, sender = keys.EVERYWHERE, 0, keys.OFFICE
+    covered = keys.statement(kind.name.lower(), zone, session, sender, payload)
+    return seal(kind, zone, session, sender, payload, SIGNER.sign(covered))
 
 
 def intent(**changes: object) -> Intent:
@@ -60,6 +67,7 @@ def proposal(**changes: object) -> Proposal:
 SAMPLES: tuple[Body, ...] = (
     intent(), proposal(), Vote(HASH, True), Reject(HASH, ("conflict:v2",), ("v7",), b"plan"),
     Certificate(HASH, ((0, bytes(64)), (3, bytes(64)))), Release((HASH,), 7), Abort(HASH, "refused", 8),
+    Revocation(4, 9, (("v7", HASH), ("v8", bytes(32)))),
 )  # fmt: skip
 
 
@@ -67,13 +75,14 @@ SAMPLES: tuple[Body, ...] = (
 def test_a_message_comes_back_as_it_went(body: Body) -> None:
     message = decode(signed(body))
     assert message.body == body
-    assert (message.zone, message.session, message.sender) == ("zone", 3, "v1")
+    place = (keys.EVERYWHERE, 0, keys.OFFICE) if isinstance(body, Revocation) else ("zone", 3, "v1")
+    assert (message.zone, message.session, message.sender) == place
 
 
 @pytest.mark.parametrize("count", [10_000, pytest.param(1_000_000, marks=pytest.mark.soak)])
 def test_mutated_datagrams_raise_one_error_or_carry_no_valid_signature(count: int) -> None:
     rng = random.Random(1)
-    codec = Codec(Keyring({"v1": SIGNER.public_key}), memo_max=64)
+    codec = Codec(BothKeys(), memo_max=64)
     raws = [signed(body) for body in SAMPLES]
     for raw in raws:
         assert codec.authenticate(codec.open(raw))
@@ -89,6 +98,67 @@ def test_mutated_datagrams_raise_one_error_or_carry_no_valid_signature(count: in
             continue
         assert not codec.authenticate(codec.open(raw)), raw.hex()
     assert parsed > count // 100, "mutations that always break the form test no signature"
+
+
+class BothKeys:
+    """One key for the vehicle and the authority of these samples: what a register knows."""
+
+    def __init__(self) -> None:
+        self._ring = Keyring({"v1": SIGNER.public_key})
+
+    def verify(self, sender: str, data: bytes, signature: bytes) -> bool:
+        return self._ring.verify("v1" if sender == keys.OFFICE else sender, data, signature)
+
+
+def test_x1_a_datagram_takes_at_most_a_millisecond_and_64_kb_to_read() -> None:
+    rng = random.Random(2)
+    largest = intent(roster=tuple(f"vehicle-{i:016}" for i in range(22)), perceived=("x" * 24,) * 8)
+    raws = [signed(body) for body in (*SAMPLES, largest)]
+    assert len(raws[-1]) > 1_000
+    worst_ns = worst_bytes = 0
+    tracemalloc.start()
+    for _ in range(4_000):
+        raw = mutated(rng.choice(raws), rng)
+        before = tracemalloc.get_traced_memory()[0]
+        tracemalloc.reset_peak()
+        took_ns(raw, 1)
+        worst_bytes = max(worst_bytes, tracemalloc.get_traced_memory()[1] - before)
+    tracemalloc.stop()
+    for _ in range(6_000):
+        raw = mutated(rng.choice(raws), rng)
+        spent_ns = took_ns(raw, 1)
+        worst_ns = max(worst_ns, spent_ns if spent_ns < 500_000 else took_ns(raw, 5))
+    assert worst_bytes <= 64_000
+    assert worst_ns <= 1_000_000
+
+
+def took_ns(raw: bytes, times: int) -> int:
+    """CPU time of reading ``raw``, the best of so many: the collector's pauses are not the parser's."""
+    spent = []
+    for _ in range(times):
+        began = time.thread_time_ns()
+        with contextlib.suppress(RemoteProtocolError):
+            decode(raw)
+        spent.append(time.thread_time_ns() - began)
+    return min(spent)
+
+
+@pytest.mark.parametrize("body", [*SAMPLES[:-1], None], ids=lambda body: type(body).__name__)
+def test_nobody_but_the_authority_says_what_is_its_and_it_says_nothing_else(body: Body | None) -> None:
+    own = encode_body(SAMPLES[-1] if body is None else body)
+    kind, sender = (KIND_OF[Revocation], "v1") if body is None else (KIND_OF[type(body)], keys.OFFICE)
+    for zone, session in (("zone", 3), (keys.EVERYWHERE, 0)):
+        with pytest.raises(RemoteProtocolError):
+            decode(seal(kind, zone, session, sender, own, bytes(64)))
+    if body is None:
+        with pytest.raises(RemoteProtocolError, match="not its place"):
+            decode(seal(kind, "zone", 3, keys.OFFICE, own, bytes(64)))
+
+
+def test_the_largest_revocation_fits() -> None:
+    entries = tuple((f"{i:0{limits.ID_CHARS_MAX}}", bytes(32)) for i in range(limits.REVOKED_KEYS_MAX))
+    raw = signed(Revocation(2**48, 2**48, entries))
+    assert decode(raw).body.keys == entries  # type: ignore[union-attr]
 
 
 def mutated(raw: bytes, rng: random.Random) -> bytes:

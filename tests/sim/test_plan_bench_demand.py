@@ -11,14 +11,15 @@ import pytest
 from fleet.cli.main import run as fleet
 from fleet.errors import ConfigError
 from sim.peer_sumo import Trip
-from sim.plan_bench_demand import PLANNERS, Figures, Row, Workload, _of_trips, _table, measure, plot, table
+from sim.plan_bench_demand import PLANNERS, Figures, Row, Workload, _flow_vph, _of_trips, _table, measure, plot, table
 from sim.scenario_checks import PLANNERS as KNOWN
 
-FIGURES = Figures(10, 10, 2.0, 4.0, 6.0, 1.0, 0.99, 1200.0, 0)
+FIGURES = Figures(10, 10, 2.0, 4.0, 6.0, 1.0, 0.99, 1200.0, 1100.0, 0)
 
 
 def test_every_planner_of_the_table_exists() -> None:
-    assert set(KNOWN) - set(PLANNERS) == {"first_come+refine"}, "the same orders, and so the same delays, as first_come"
+    left_out = set(KNOWN) - set(PLANNERS)
+    assert left_out == {"first_come+refine", "welfare+refine"}, "the same orders, and so the same delays, as without"
 
 
 def test_arrivals_are_drawn_once_per_seed_or_taken_from_the_folder(tmp_path: Path) -> None:
@@ -44,6 +45,15 @@ def test_a_run_gives_a_row_and_one_that_is_cut_off_is_marked() -> None:
     assert not cut.complete and math.isnan(cut.mean("mean_delay_s"))
     assert " * |" in table([row, cut]) and "stopped with vehicles still on their way" in table([row, cut])
     assert "*" not in table([row])
+
+
+def test_a_run_is_the_same_in_a_process_of_its_own_and_flows_count_who_left_in_time() -> None:
+    work = Workload((300,), (1, 2), until_s=12.0)
+    alone, shared = (measure(replace(work, workers=n), ("first_come",), None, lambda line: None) for n in (1, 2))
+    assert [replace(one, flow_vph=0.0) for one in alone[0].runs] == [
+        replace(one, flow_vph=0.0) for one in shared[0].runs
+    ]
+    assert _flow_vph([100.0, 151.0, 200.0, 450.0, 451.0], 450.0) == pytest.approx(3 * 3600.0 / 300.0)
 
 
 def test_peers_are_measured_by_the_same_definitions() -> None:
