@@ -324,12 +324,11 @@ class Node:
         core, engagement = self._parts.core, self._engagement
         if engagement is not None:
             clock_error_ms, unfit = self._parts.doubts.clock_error_ms(now_ms), self._parts.doubts.unfit(now_ms)
-            lost = bool(unfit) or not estimate_ok
-            if lost:
-                engagement.aborting = unfit or "estimate"
+            lost = unfit or ("" if estimate_ok else "estimate")
+            engagement.aborting = lost or engagement.aborting
             if engagement.aborting:
                 self._abort(now_ms, engagement)
-            self.phase = self._observe(now_ms, engagement, lost=lost)
+            self.phase = self._observe(now_ms, engagement, lost=bool(lost))
             core.tick(self._local(now_ms, engagement, not lost, clock_error_ms))
         return self._carry_out(now_ms)
 
