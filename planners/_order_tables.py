@@ -202,8 +202,8 @@ def _since(tau, times, base, width, first_mark, count, other, pad):  # type: ign
 def closed(tau, times, base, width, ident, sets_of, sets, pad, shut, shut_from):  # type: ignore[no-untyped-def]
     """Tau that fixed plans leave closed to each vehicle: rows (from, to) of ``shut``, disjoint and ascending.
 
-    Vehicles come first, then the fixed plans, in ``base``, ``width`` and ``ident``. Returns the number of rows, or -1
-    where ``shut`` is too small.
+    Vehicles come first, then the fixed plans, in ``base``, ``width`` and ``ident``. ``shut`` has a row for each pair of
+    a vehicle and a fixed plan. Returns the number of rows.
     """
     count, rows = tau.shape[0], 0
     for j in range(count):
@@ -227,8 +227,6 @@ def closed(tau, times, base, width, ident, sets_of, sets, pad, shut, shut_from):
                 since = min(since, value)
             if since >= until:
                 continue
-            if rows == shut.shape[0]:
-                return -1
             at = rows
             while at > begin and shut[at - 1, 0] > since:
                 shut[at, 0], shut[at, 1] = shut[at - 1, 0], shut[at - 1, 1]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence, Set
+from dataclasses import dataclass
 
 from fleet.errors import PlanError
 from planners.approach import Ahead, approach_plan
@@ -20,6 +21,23 @@ from planners.spacing import COMFORTABLE, Spacing
 from planners.tasks import Task
 from planners.timed_path import TimedPath
 from planners.zone_map import ZoneMap
+
+
+COUNT_MAX = 96
+"""Vehicles planned in one call: three times as many as a vehicle of a fleet asks for at once (``OPEN_MAX`` of its node).
+``welfare`` takes about a CPU second for them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """Who of a call is planned."""
+
+    ordered: list[Request]
+    """By arrival, at most COUNT_MAX."""
+    behind: list[Obstacle]
+    """Others that drive directly behind one of them, by what they do without agreement."""
+    refused: tuple[Refusal, ...]
+    """All others."""
 
 
 class FirstCome:
@@ -35,20 +53,30 @@ class FirstCome:
         """Plan ``requests`` one by one; see :class:`planners.interface.JointPlanner`.
 
         Reasons of refusal: ``cannot_stop``, ``horizon``, ``no_room_before_next_zone``,
-        ``blocked_by:<vehicle>``, ``start_in_conflict:<vehicle>``.
+        ``blocked_by:<vehicle>``, ``start_in_conflict:<vehicle>``, and ``too_many:<COUNT_MAX>`` for those who come
+        after so many others: their turn is later.
         """
-        fixed, grid = self.prepared(requests, commitments, now_ms)
-        answer = self.planned(self.order(requests), fixed, grid)
+        turn = self.turn(requests)
+        fixed, grid = self.prepared(turn.ordered, commitments, now_ms)
+        answer = self.planned(turn.ordered, fixed + turn.behind, grid)
         self.sequential.keep(grid)
-        return answer
+        return JointPlan(answer.plans, answer.refused + turn.refused)
+
+    def turn(self, requests: Sequence[Request]) -> Turn:
+        """The first COUNT_MAX of ``requests`` in passing order; a lane's leaders are never left out for followers."""
+        if len({request.body.vehicle for request in requests}) != len(requests):
+            raise PlanError("a vehicle is in one call of plan() more than once")
+        ordered = self.order(requests)
+        first, rest = ordered[:COUNT_MAX], ordered[COUNT_MAX:]
+        names = {request.body.vehicle for request in first}
+        behind = [Obstacle(r.body.vehicle, r.body, r.approach, agreed=False) for r in rest if r.lane_leader in names]
+        return Turn(first, behind, tuple(Refusal(r.body.vehicle, f"too_many:{COUNT_MAX}") for r in rest))
 
     def prepared(
         self, requests: Sequence[Request], commitments: Sequence[Commitment], now_ms: int
     ) -> tuple[list[Obstacle], TimeGrid]:
         """The commitments of vehicles that are not asked for, and the grid of time of one call."""
         asked = {request.body.vehicle for request in requests}
-        if len(asked) != len(requests):
-            raise PlanError("a vehicle is in one call of plan() more than once")
         fixed = [Obstacle(c.plan.vehicle, c.body, c.plan) for c in commitments if c.plan.vehicle not in asked]
         return fixed, self.sequential.grid(min([now_ms, *(request.switch_ms for request in requests)]))
 

@@ -56,8 +56,10 @@ class WelfareOrder:
 
         Reasons of refusal are those of :meth:`planners.first_come.FirstCome.plan`.
         """
-        fixed, grid = self._inner.prepared(requests, commitments, now_ms)
-        ordered = self._inner.order(requests)
+        turn = self._inner.turn(requests)
+        ordered = turn.ordered
+        fixed, grid = self._inner.prepared(ordered, commitments, now_ms)
+        fixed += turn.behind
         call = call_of(self._inner.sequential, self._marks, ordered, fixed, grid)
         prepared = None if call is None else self._kernel.prepared(call)
         if call is None or prepared is None:
@@ -65,7 +67,7 @@ class WelfareOrder:
         else:
             answer = self._best(call, prepared, ordered)
         self._inner.sequential.keep(grid)
-        return answer
+        return JointPlan(answer.plans, answer.refused + turn.refused)
 
     def _best(self, call: Call, prepared: Prepared, ordered: Sequence[Request]) -> JointPlan:
         """First come, first served, or another order if that costs less and keeps the hard limits."""

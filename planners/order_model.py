@@ -28,7 +28,6 @@ _AFTER_STAND_S = (1.0, 6.0, 25.0, 100.0)
 GRID_COUNT = _UNTIL_STAND + len(_AFTER_STAND_S)
 _SHARES = np.concatenate([np.linspace(0.0, 1.0, _UNTIL_STAND), np.ones(len(_AFTER_STAND_S))])
 _MORE_S = np.concatenate([np.zeros(_UNTIL_STAND), _AFTER_STAND_S])
-SHUT_COUNT_MAX = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +59,6 @@ class OrderModels:
         cells = [sequential.spacing.cells(CELL_MS, shared=shared) for shared in (False, True)]
         self._pad_s = np.array(cells) * (CELL_MS * 1e-3)
         self._driven = np.zeros((4, sequential.room.smooth.shape[1]))
-        self._shut = np.zeros((SHUT_COUNT_MAX, 2))
 
     def model(self, call: Call) -> OrderModel:
         """The model of one call."""
@@ -80,9 +78,10 @@ class OrderModels:
         corners = layout.corners_of, layout.corners, self._pad_s
         _order_tables.order_tables(tau, times, base[:count], width[:count], ident[:count], *corners, after)
         shut_from = np.zeros(count + 1, dtype=np.int64)
-        rows = _order_tables.closed(tau, times, base, width, ident, *corners, self._shut, shut_from)
+        shut = np.empty((count * len(call.fixed), 2))  # one row for each pair, before they are joined
+        rows = _order_tables.closed(tau, times, base, width, ident, *corners, shut, shut_from)
         clear = times[(base[:count] + width[:count] - 1)[:, None] + np.arange(GRID_COUNT) * width[:count, None]]
-        return self._priced(call, (clear, traits), (tau, after, self._shut[: max(0, rows)].copy(), shut_from))
+        return self._priced(call, (clear, traits), (tau, after, shut[:rows].copy(), shut_from))
 
     def _respond(self, call: Call, v: int, times: Floats, base: int, out: tuple[Floats, Floats]) -> None:
         seq, outset, body = self._sequential, call.outsets[v], call.requests[v].body

@@ -6,6 +6,7 @@ import itertools
 import math
 from dataclasses import replace
 from functools import lru_cache
+from time import process_time
 
 import numpy as np
 import pytest
@@ -18,7 +19,7 @@ from fleet.errors import PlanError
 from planners import _order_search
 from planners._order_search import Model
 from planners.check import Verifier
-from planners.first_come import FirstCome
+from planners.first_come import COUNT_MAX, FirstCome
 from planners.interface import Commitment, JointPlan, Request
 from planners.marginal import marginal_welfare
 from planners.order import SURE_S, WelfareOrder
@@ -301,6 +302,40 @@ def test_the_same_call_gives_the_same_bytes() -> None:
 
 def test_no_vehicles_no_plans() -> None:
     assert welfare_planner().plan([], [], now_ms=0) == JointPlan((), ())
+
+
+@pytest.mark.parametrize("name", ["welfare", "first_come"])
+def test_of_five_hundred_vehicles_the_first_are_planned_and_the_rest_are_told_so(name: str) -> None:
+    """A queue that reaches far beyond the map: bounded work, a plan or a reason for each, every plan verified."""
+    asked = crowd(ground(), 1, 500)
+    began = process_time()
+    answer = PLANNERS[name](ground().zone_map, ground().conflicts).plan(asked, [], now_ms=0)
+    assert process_time() - began < 10.0
+    names = [plan.vehicle for plan in answer.plans] + [refusal.vehicle for refusal in answer.refused]
+    assert sorted(names) == sorted(one.body.vehicle for one in asked)
+    late = {one.vehicle for one in answer.refused if one.reason == f"too_many:{COUNT_MAX}"}
+    assert len(late) == 500 - COUNT_MAX
+    by_name = {one.body.vehicle: one for one in asked}
+    assert all(by_name[v].lane_leader not in late or v in late for v in names)
+    assert len(answer.plans) >= 40
+    assert judged(answer, asked) == []
+
+
+def test_five_hundred_commitments_are_no_obstacle_to_an_answer() -> None:
+    """Far more pairs of vehicles and fixed plans than any junction has, all of them kept clear of."""
+    asked = crowd(ground(), 2, 8)
+    planner = welfare_planner()
+    first = planner.plan(asked[:2], [], now_ms=0)
+    bodies = {one.body.vehicle: one.body for one in asked}
+    live = [
+        Commitment(replace(bodies[plan.vehicle], vehicle=f"c{k}"), replace(plan, vehicle=f"c{k}"))
+        for k in range(250)
+        for plan in first.plans
+    ]
+    second = planner.plan(asked[2:], live, now_ms=0)
+    assert len(second.plans) == 6
+    plans = [Commitment(bodies[plan.vehicle], plan) for plan in second.plans]
+    assert [str(f) for f in Verifier(ground().zone_map).joint(plans, live[:2], from_ms=0)] == []
 
 
 def test_a_vehicle_asked_for_twice_is_an_error() -> None:
