@@ -22,9 +22,8 @@ from planners.tasks import Task
 from planners.timed_path import TimedPath
 from planners.zone_map import ZoneMap
 
-
 COUNT_MAX = 96
-"""Vehicles planned in one call: three times as many as a vehicle of a fleet asks for at once (``OPEN_MAX`` of its node).
+"""Vehicles planned in one call: three times as many as a node asks for at once (its ``OPEN_MAX``).
 ``welfare`` takes about a CPU second for them."""
 
 

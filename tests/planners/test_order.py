@@ -10,7 +10,6 @@ from time import process_time
 
 import numpy as np
 import pytest
-import shapely
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import Bounds, LinearConstraint, milp
@@ -29,7 +28,6 @@ from planners.order_value import value_of
 from planners.registry import PLANNERS
 from planners.welfare import Welfare
 from sim.plan_bench_refine import Ground, crowd
-from tests.planners import oracle
 
 GRID = 12
 
@@ -362,52 +360,3 @@ def test_commitments_stay_and_are_kept_clear_of() -> None:
     second = planner.plan(asked[4:], live, now_ms=0)
     plans = [Commitment(bodies[plan.vehicle], plan) for plan in second.plans]
     assert [str(f) for f in Verifier(ground().zone_map).joint(plans, live, from_ms=0)] == []
-
-
-# --- the oracle ----------------------------------------------------------------------------------
-
-
-def contacts(answer: JointPlan, asked: list[Request]) -> list[tuple[str, str]]:
-    """Pairs whose outlines (with error budgets) overlap at a sampled time, by shapely alone."""
-    bodies = {one.body.vehicle: one.body for one in asked}
-    plans = [Commitment(bodies[plan.vehicle], plan) for plan in answer.plans]
-    if len(plans) < 2:
-        return []
-    switch = min(one.switch_ms for one in asked) * 1e-3
-    times = np.arange(switch, max(c.plan.end_ms for c in plans) * 1e-3, 0.25)
-    shapes = [oracle.outlines(ground().zone_map, c, times) for c in plans]
-    here = [oracle.present(ground().zone_map, c, times) for c in plans]
-    found = []
-    for a, b in itertools.combinations(range(len(plans)), 2):
-        both = here[a] & here[b]
-        if both.any() and (shapely.distance(shapes[a][both], shapes[b][both]) <= 0.0).any():
-            found.append((plans[a].plan.vehicle, plans[b].plan.vehicle))
-    return found
-
-
-def crowds_without_contact(name: str, seeds: range) -> None:
-    planner = PLANNERS[name](ground().zone_map, ground().conflicts)
-    for seed in seeds:
-        asked = crowd(ground(), seed, 2 + seed % 7)
-        assert contacts(planner.plan(asked, [], now_ms=0), asked) == [], f"{name}, crowd of seed {seed}"
-
-
-@pytest.mark.parametrize("name", ["welfare", "first_come"])
-def test_shapely_sees_no_contact_in_any_plan(name: str) -> None:
-    crowds_without_contact(name, range(300))
-
-
-def test_shapely_sees_no_contact_in_refined_plans() -> None:
-    crowds_without_contact("welfare+refine", range(300, 315))
-
-
-def test_shapely_sees_a_contact_where_one_is() -> None:
-    asked = crowd(ground(), 1, 2)
-    twins = [replace(asked[0].approach, vehicle=one.body.vehicle) for one in asked]
-    assert contacts(JointPlan(tuple(twins), ()), asked) != []
-
-
-@pytest.mark.soak
-@pytest.mark.parametrize("name", ["welfare", "first_come"])
-def test_shapely_sees_no_contact_in_any_plan_of_many(name: str) -> None:
-    crowds_without_contact(name, range(1_000, 51_000))
