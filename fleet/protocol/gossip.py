@@ -79,6 +79,9 @@ class Relay:
         self._last_ms = now_ms
         self._round += 1
         fresh = at.peers.fresh(now_ms)
+        if len(fresh) < 2:  # there is nobody to pass anything on to
+            self._passed = {vehicle: seq for vehicle, seq in self._passed.items() if vehicle in fresh}
+            return
         deaf = [
             (name, intent.roster)
             for name, intent in fresh.items()

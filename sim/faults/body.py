@@ -19,7 +19,9 @@ MOVING = 0.05
 class Body:
     """One vehicle's metal."""
 
-    __slots__ = ("_roads", "clear_mm", "gone", "name", "offset_ms", "path", "plan", "since_ms", "version")
+    __slots__ = (
+        "_roads", "clear_mm", "gone", "name", "offset_ms", "path", "plan", "resources", "since_ms", "version",
+    )  # fmt: skip
 
     def __init__(self, name: str, roads: Roads, plan: Plan, offset_ms: float, since_ms: int = 0) -> None:
         self.name = name
@@ -27,6 +29,7 @@ class Body:
         self.plan = plan
         self.path = plan.path
         self.clear_mm = roads.clear_mm[plan.path]
+        self.resources = frozenset(resource for resource, _, _ in roads.paths[plan.path])
         self.offset_ms = offset_ms
         """Of the kernel's clock when the plan was taken: a later step of the clock does not move the body."""
         self.since_ms = since_ms
@@ -56,9 +59,6 @@ class Body:
         """Resources that it is in now."""
         s = self.at(true_ms)[0]
         return [r for r, entry, leave in self._roads.paths[self.path] if entry <= s < leave + LENGTH_MM]
-
-    def resources(self) -> set[int]:
-        return {resource for resource, _, _ in self._roads.paths[self.path]}
 
     def passages(self, now_ms: float) -> list[tuple[float, str, int]]:
         """(true time, what, resource) from ``now_ms`` on: entries and exits, no-return points, clear."""

@@ -23,14 +23,13 @@ class Liveness:
         self._decided = False
         self._done: set[str] = set()
         self._told = False
-
-    @property
-    def finished(self) -> bool:
-        return len(self._done) == len(self._engine.nodes)
+        self.finished = False
+        """Everybody is across for the last time."""
 
     def finish(self, name: str) -> None:
         """``name`` is across for the last time."""
         self._done.add(name)
+        self.finished = len(self._done) == len(self._engine.nodes)
         self.progress()
 
     def progress(self) -> None:
@@ -44,6 +43,7 @@ class Liveness:
         self._healed_ms = self._progress_ms = engine.now_ms
         self._decided = False
         self._done |= {name for name, node in engine.nodes.items() if node.laps and name not in engine.here}
+        self.finished = len(self._done) == len(engine.nodes)
 
     def watch(self) -> None:
         """Called every half second after healing."""
