@@ -152,6 +152,7 @@ class Engine:
                 break
         out = self.out
         self.liveness.end()
+        self.observer.end()
         out.events = Counter(dict(zip(_NAMES, counts, strict=True)))
         out.events["lost"] = self._lost
         out.deliveries = self._sent

@@ -9,6 +9,8 @@ if TYPE_CHECKING:
 
 CONVERGE_MS = 5_000
 """L5: from healing (and the end of what was promised to vehicles that never spoke again) to the first decision."""
+ACROSS_MS = 45_000
+"""L7: so long after everything that only time can end, all are across."""
 STUCK_MS = 10_000
 """L3: longest time without a decision or a clearing while somebody waits."""
 
@@ -23,6 +25,8 @@ class Liveness:
         self._decided = False
         self._done: set[str] = set()
         self._told = False
+        self._bound_ms = 0
+        """When something stood in the way, for the last time, that only time may move."""
         self.finished = False
         """Everybody is across for the last time."""
 
@@ -49,7 +53,9 @@ class Liveness:
         """Called every half second after healing."""
         engine = self._engine
         now = engine.now_ms
-        if not self._waiting() or self._excused():
+        if self._is_bound():
+            self._bound_ms = now
+        if not self._waiting() or self._bound_ms == now or self._is_under_way():
             self._progress_ms = max(self._progress_ms, now)
             return
         limit_ms = STUCK_MS if self._decided else CONVERGE_MS
@@ -59,9 +65,10 @@ class Liveness:
             engine.observer.fail(rule, f"no decision for {now - self._progress_ms} ms; {self._waiting()} waiting")
 
     def end(self) -> None:
-        """The case is over: everybody should have crossed."""
+        """The case is over: everybody should have crossed, if there was time to."""
         engine = self._engine
-        if self._healed_ms >= 0 and not self.finished and not engine.out.violations and not self._excused():
+        had_ms = engine.now_ms - max(self._healed_ms, self._bound_ms)
+        if self._healed_ms >= 0 and not self.finished and not engine.out.violations and had_ms >= ACROSS_MS:
             left = sorted(set(engine.nodes) - self._done)
             engine.observer.fail("L7", f"not across at the end: {', '.join(left)}")
 
@@ -73,15 +80,18 @@ class Liveness:
             for node in engine.nodes.values()
         )
 
-    def _excused(self) -> bool:
+    def _is_bound(self) -> bool:
         """Whether something stands in the way that only time may move: a body, or a promise to somebody silent."""
         engine = self._engine
         now = engine.now_ms
         silent = {node.name for node in engine.nodes.values() if not node.engaged} | set(engine.liars)
         if engine.observer.promises.alive_until_ms(silent) + 2 * engine.case.eps_ms >= now - 50:
             return True
-        mute = [node.name for node in engine.nodes.values() if node.held is not None or node.done]
-        return bool(mute) or any(body.is_threat(now) and body.name in _others(engine) for body in engine.bodies)
+        return any(body.is_threat(now) and body.name in _others(engine) for body in engine.bodies)
+
+    def _is_under_way(self) -> bool:
+        """Whether somebody has its tube, or has crossed and not left yet."""
+        return any(node.held is not None or node.done for node in self._engine.nodes.values())
 
 
 def _others(engine: Engine) -> set[str]:

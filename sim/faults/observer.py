@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from fleet.protocol.ports import Verifier
-from fleet.protocol.records import Adopt, Drop
+from fleet.protocol.records import Adopt, Contradiction, Drop
 from sim.faults import reading
 from sim.faults.body import Body
 from sim.faults.case import START_MS
+from sim.faults.framing import Framing
 from sim.faults.promises import Promises
 from sim.faults.reading import CERTIFICATE, INTENT, PROPOSAL, REJECT, RELEASE, VOTE, Read
 from sim.faults.tubes import FOREVER, Tubes, meet
@@ -67,6 +68,7 @@ class Observer:
         self._verifier = verifier
         self.tubes = Tubes(engine.case.paths)
         self.promises = Promises(self.tubes, engine.case.eps_ms)
+        self.framing = Framing()
         self.live: dict[str, Live] = {}
         self._past: set[str] = set()
         self._clock_broken_ms: dict[str, int] = {}
@@ -83,7 +85,10 @@ class Observer:
         if message is None:
             self.fail("X1", f"{node.name} sends what is no message")
         elif message.sender == node.name:
-            self._listen(message)
+            self._listen(message, raw)
+            if node.name not in self._clock_broken_ms:
+                for text in self.framing.says(message):
+                    self.fail("X3", text)
             if message.kind == VOTE:
                 self._vote(node, message, raw)
             elif message.kind == CERTIFICATE:
@@ -95,14 +100,15 @@ class Observer:
         """A liar sends ``raw``: its word counts against it, and its proposals exist."""
         message = reading.read(raw)
         if message is not None and message.zone == "soak" and message.session == 1:
-            self._listen(message)
+            self._listen(message, raw)
 
-    def _listen(self, message: Read) -> None:
+    def _listen(self, message: Read, raw: bytes) -> None:
         kind, body = message.kind, message.body
         if kind == INTENT:
             self.promises.intent(message.sender, stamp_ms=body[2], live=body[15], dead=body[16])
         elif kind == PROPOSAL:
             self.promises.proposal(message.digest, body)
+            self.framing.proposals.setdefault(message.digest, raw)
         elif kind == RELEASE:
             for proposal in body[0]:
                 self.promises.dead(proposal, message.sender)
@@ -212,11 +218,22 @@ class Observer:
         if s < body.clear_mm - 1 and (effect.reason == "cleared" or s > 0.0 or node.name in self._past):
             self.fail("S6", f"{node.name} gives its tube back ({effect.reason}) at {s:.0f} of {body.clear_mm} mm")
 
-    def accused(self, node: Node, proof: object) -> None:
-        """X3: a proof that a core hands out is against a liar; nobody honest is ever framed."""
-        vehicle = getattr(proof, "vehicle", "")
+    def accused(self, node: Node, proof: Contradiction) -> None:
+        """X3: a proof that a core hands out is against a liar, and convinces others; nobody honest is ever framed."""
+        vehicle = proof.vehicle
         if vehicle in self._engine.nodes and vehicle not in self._clock_broken_ms:
             self.fail("X3", f"{node.name} holds a proof against {vehicle}, who kept the rules")
+        convicted = self.framing.convicts(proof)
+        if convicted != vehicle:
+            self.fail("X3", f"{node.name}'s proof against {vehicle} convicts {convicted or 'nobody'}")
+
+    def end(self) -> None:
+        """P14: at the end of the run no core does without somebody honest."""
+        for name, node in self._engine.nodes.items():
+            core = node.core
+            for vehicle in core.quarantined if core is not None else ():
+                if vehicle in self._engine.nodes and vehicle not in self._clock_broken_ms:
+                    self.fail("P14", f"{name} has quarantined {vehicle}, who kept the rules")
 
     def crashed(self, node: Node) -> None:
         """The tube of a node that was let pass stays in use until its body is clear."""

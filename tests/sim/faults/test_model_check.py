@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from fleet.protocol.ballot import Ballot
-from sim.faults.model_check import Checker, Model
+from sim.faults.model import Model
+from sim.faults.model_check import Checker
 
 QUICK = (
     (Model(2, 1, 12), (266, 281, 16)),
