@@ -20,7 +20,7 @@ class Body:
     """One vehicle's metal."""
 
     __slots__ = (
-        "_roads", "clear_mm", "gone", "name", "offset_ms", "path", "plan", "resources", "since_ms", "version",
+        "_rest", "_rest_ms", "_roads", "clear_mm", "gone", "name", "offset_ms", "path", "plan", "resources", "since_ms", "version",
     )  # fmt: skip
 
     def __init__(self, name: str, roads: Roads, plan: Plan, offset_ms: float, since_ms: int = 0) -> None:
@@ -36,15 +36,25 @@ class Body:
         """When it came into sight."""
         self.version = 0
         self.gone = False
+        self._foresee_rest()
 
     def at(self, true_ms: float) -> tuple[float, float]:
         """Front bumper (mm from the line) and speed (mm/ms)."""
+        if true_ms >= self._rest_ms:  # most bodies stand most of the time
+            return self._rest
         return self.plan.at(true_ms + self.offset_ms)
+
+    def _foresee_rest(self) -> None:
+        """Note from when on the plan has it stand for good."""
+        t, s, v, a = self.plan.pieces[-1]
+        self._rest_ms = t - self.offset_ms if v == 0.0 and a == 0.0 else math.inf
+        self._rest = (s, 0.0)
 
     def follow(self, plan: Plan, offset_ms: float, since_ms: int = 0) -> None:
         self.plan = plan
         self.offset_ms = offset_ms
         self.version += 1
+        self._foresee_rest()
 
     def is_threat(self, true_ms: float) -> bool:
         """Not yet clear, and moving or beyond the line."""

@@ -24,6 +24,7 @@ _CONFIRM_MS = 200
 """A track exists after so long in sight."""
 _SAME_PLACE_MM = 3000.0
 """A body this near to where a plan has it, is where the plan says."""
+_CLOCKS_MS = 20
 _EARLY_MS = 150
 """A body may start so much before the plan says, for the errors of two clocks and of the eyes."""
 
@@ -75,22 +76,24 @@ class Eyes:
             first_ms[name] = known.get(name, engine.now_ms)
             if v > MOVING or s > 0.0:
                 moving.append(name)
-                if not self._accounts(heard.get(name), name, (s, v), now):
+                if not self._accounts(heard.get(name), body, (s, v), now):
                     threats.append(name)
             elif name not in heard and own is not None and not own.resources.isdisjoint(body.resources):
                 waiting.append(name)
         self.moving, self.threats, self.waiting = tuple(moving), tuple(threats), tuple(waiting)
 
-    def _accounts(self, intent: Intent | None, name: str, seen: tuple[float, float], now: int) -> bool:
+    def _accounts(self, intent: Intent | None, body: Body, seen: tuple[float, float], now: int) -> bool:
         """Whether the body moves as its vehicle's newest word says, or as a tube says that is kept clear of.
 
         The word of one that does not hear this vehicle accounts for nothing: it may have left this one out.
         """
-        core = self._node.core
+        core, name = self._node.core, body.name
         if intent is None or core is None:
             return False
         if not core.is_heard_by(name, now) and self._engine.now_ms - self._first_ms[name] > limits.NEWCOMER_MS:
             return False
+        if intent.plan == body.plan.raw and max(abs(body.offset_ms), abs(self._node.error_ms())) <= _CLOCKS_MS:
+            return True  # it drives what it says, and no clock is off by enough to show
         roads, then = self._engine.roads, now - SEEN_AFTER_MS
         if _fits(roads.plan(intent.plan), then, seen):
             return True
