@@ -20,7 +20,8 @@ class Body:
     """One vehicle's metal."""
 
     __slots__ = (
-        "_rest", "_rest_ms", "_roads", "clear_mm", "gone", "name", "offset_ms", "path", "plan", "resources", "since_ms", "version",
+        "_rest", "_rest_ms", "_roads", "clear_mm", "gone", "name", "offset_ms", "path", "plan", "resources",
+        "since_ms", "version",
     )  # fmt: skip
 
     def __init__(self, name: str, roads: Roads, plan: Plan, offset_ms: float, since_ms: int = 0) -> None:
