@@ -14,6 +14,9 @@ LIES = (
     "omit_members", "foreign_zone",
 )  # fmt: skip
 
+EACH_MS = 12_000
+"""One crossing by sight: a turn, and the way through."""
+
 
 @dataclass(frozen=True, slots=True)
 class Profile:
@@ -75,9 +78,16 @@ def draw(seed: int, profile: str = "ci") -> Case:
     return Case(
         seed=seed, profile=profile, paths=paths, vehicles=vehicles, channel=_channel(rng, bounds),
         healed=ChannelCase(rng.choice((0.0, 0.1)), 1.0, rng.randint(2, 60), rng.choice((0, 20))),
-        heal_ms=heal_ms, end_ms=heal_ms + 1000 * bounds.calm_s, faults=_faults(rng, bounds, vehicles, heal_ms),
+        heal_ms=heal_ms, end_ms=heal_ms + _calm_ms(bounds, vehicles), faults=_faults(rng, bounds, vehicles, heal_ms),
         real_keys=rng.random() < 0.01, everybody=rng.random() < 0.3,
     )  # fmt: skip
+
+
+def _calm_ms(bounds: Profile, vehicles: tuple[VehicleCase, ...]) -> int:
+    """Longer where somebody silent may stay at a line: then the others go one at a time."""
+    honest = sum(vehicle.role == "honest" for vehicle in vehicles)
+    by_sight_ms = EACH_MS * honest if honest < len(vehicles) and bounds.calm_s > 10 else 0
+    return 1000 * bounds.calm_s + by_sight_ms
 
 
 def _paths(rng: random.Random) -> tuple[Path, ...]:
