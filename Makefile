@@ -20,9 +20,9 @@ help: ## this list
 run: $(STAMP) ## eight vehicles cross the built-in four-way junction in PyBullet; report in runs/four_way
 	$(BIN)/fleet run four_way --out $(RUNS)/four_way
 
-test: check ## checks, all tests, then 800 seeds of faults on the protocol
+test: check ## checks, all tests, then 2,000 seeds of faults on the protocol
 	$(BIN)/python -m pytest -n $(JOBS) -q
-	$(BIN)/fleet soak --seeds 1..800 --workers $(JOBS)
+	$(BIN)/fleet soak --seeds 1..2000 --workers $(JOBS)
 
 check: $(STAMP) ## lint, strict types, tidiness
 	$(BIN)/ruff check .
@@ -30,8 +30,12 @@ check: $(STAMP) ## lint, strict types, tidiness
 	$(BIN)/python -m pytest -q tests/test_tidy.py
 
 soak: $(STAMP) ## faults on the protocol, long tests, then seeds 1..SEEDS of the lossy junction; stops at the first that fails
-	$(BIN)/fleet soak --seeds 1..14000 --profile nightly --workers $(JOBS) --resume $(RUNS)/soak/nightly.jsonl
-	$(BIN)/fleet soak --seeds 1..6000 --profile byzantine --workers $(JOBS) --resume $(RUNS)/soak/byzantine.jsonl
+	$(BIN)/fleet soak --seeds 1..8000 --profile nightly --workers $(JOBS) --resume $(RUNS)/soak/nightly.jsonl
+	$(BIN)/fleet soak --seeds 1..100000 --profile byzantine --workers $(JOBS) --resume $(RUNS)/soak/byzantine.jsonl
+	$(BIN)/fleet soak --seeds 1..100 --profile nightly --variants 10 --workers $(JOBS)
+	$(BIN)/fleet soak --model 1000000 --workers $(JOBS)
+	$(BIN)/fleet soak --world kinematic --seeds 1..20
+	$(BIN)/fleet soak --world bullet --seeds 1..3
 	$(BIN)/python -m pytest -q -n $(JOBS) -m soak
 	@for seed in $$(seq 1 $(SEEDS)); do \
 	  set -- $(BIN)/fleet run four_way_burst_loss --world kinematic --seed $$seed --no-mcap --quiet --out $(RUNS)/soak/seed$$seed; \

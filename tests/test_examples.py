@@ -26,8 +26,9 @@ def test_every_ready_scenario_runs(tmp_path: Path, name: str) -> None:
     run = drive(name, tmp_path / "out", world="kinematic", duration_s=SIM_S)
     assert run.metric("simulated_s") == pytest.approx(SIM_S)
     assert run.metric("contacts") == 0
-    assert run.metric("vehicles") >= 8
-    assert run.truth.state[:, 3].max() > 3.0
+    assert run.metric("vehicles") >= 4
+    site = load_scenario(name).map.site is not None
+    assert run.truth.state[:, 3].max() > (1.0 if site else 3.0)
     # All that may be missed in so short a time is that everybody arrives.
     assert all("finished" in text for text in run.manifest["failed"])
 

@@ -34,7 +34,8 @@ def command(
     Examples:
       fleet node v1 --fleet four_way_bench --state state/v1
       fleet node v1 --fleet fleet.yaml --state state/v1 -- --ros-args -p autostart:=false
-      ros2 lifecycle set /v1/fleet_node activate
+
+    With autostart off the node waits for: ros2 lifecycle set /v1/fleet_node activate
     """
     import hardware.ros2_topics  # noqa: F401 - so that the absence of rclpy is told before any work
     from fleet.cli.node_orders import open_orders

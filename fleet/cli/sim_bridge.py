@@ -40,8 +40,8 @@ def command(
     Examples:
       fleet sim-bridge four_way_bench --state state
       fleet sim-bridge four_way_bench --state state --world kinematic --duration 60
-    In other terminals, one per vehicle:
-      fleet node v1 --fleet four_way_bench --state state/v1
+
+    In other terminals, one per vehicle: fleet node v1 --fleet four_way_bench --state state/v1
     """
     import time
 

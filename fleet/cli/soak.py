@@ -15,12 +15,15 @@ import click
 @click.option("--variants", default=0, type=click.IntRange(0, 10_000), help="Silence variants of each seed (S7).")
 @click.option("--shrink", "small", is_flag=True, help="Make the first failing seed small and write it as a case file.")
 @click.option("--case", "file", type=click.Path(dir_okay=False, path_type=Path), help="Run a case file.")
+@click.option("--world", help="The whole node with bodies instead of the core alone: kinematic, or bullet (physics).")
+@click.option("--model", "states", type=click.IntRange(1), metavar="STATES",
+              help="Try all placements of few faults instead of drawing many, in so many states.")  # fmt: skip
 @click.option("--out", default=Path("runs/soak"), show_default=True, type=click.Path(file_okay=False, path_type=Path),
               help="Folder for case files.")  # fmt: skip
 @click.option("--quiet", is_flag=True, help="No progress bar.")
 def command(
     seeds: str, profile: str, workers: int, resume: Path | None, variants: int, small: bool, file: Path | None,
-    out: Path, quiet: bool,
+    world: str | None, states: int | None, out: Path, quiet: bool,
 ) -> int:  # fmt: skip
     """Run the agreement core against faults drawn from each seed; oracles check every event.
 
@@ -32,9 +35,15 @@ def command(
       fleet soak --seeds 1..20000 --profile nightly --workers 2 --resume runs/soak/nightly.jsonl
       fleet soak --seeds 17 --profile byzantine --shrink
       fleet soak --case runs/soak/byzantine-17.case
+      fleet soak --world kinematic --seeds 1..20
+      fleet soak --model 1000000 --workers 2
     """
     if file is not None:
         return _replay(file)
+    if states is not None:
+        return _explore(states, workers)
+    if world is not None:
+        return _closed_loop(_range(seeds), world, out, quiet)
 
     from sim.faults.soak import Options, soak, table
 
@@ -50,6 +59,20 @@ def _range(text: str) -> range:
     if not first.isdecimal() or (dots and not last.isdecimal()) or (dots and int(last) < int(first)):
         raise click.UsageError(f"--seeds {text}: wanted is A..B with A <= B, or one seed, such as 1..2000")
     return range(int(first), int(last if dots else first) + 1)
+
+
+def _explore(states: int, workers: int) -> int:
+    from sim.faults.model_check import explore
+
+    return explore(states, workers, click.echo)
+
+
+def _closed_loop(seeds: range, world: str, out: Path, quiet: bool) -> int:
+    from sim.faults.closed_loop import closed_loop, closed_table
+
+    report = closed_loop(seeds, world, out, lambda line: None if quiet else click.echo(line, err=True))
+    click.echo(closed_table(report))
+    return report.status
 
 
 def _replay(file: Path) -> int:

@@ -22,7 +22,7 @@ from fleet.node.own_plan import OwnPlan
 from fleet.node.parts import Counters, NodeParts
 from fleet.node.planner_guard import GuardedPlanner
 from fleet.node.planning import clear_rear_s_m
-from fleet.node.sight import SLOW_MPS, BySight
+from fleet.node.sight import BySight
 from fleet.node.surroundings import ANNOUNCE_S
 from fleet.protocol.records import Adopt, Drop, Local
 from fleet.protocol.records import Commitment as Held
@@ -192,11 +192,14 @@ class Node:
         seen_ms = tracks[0].stamp_ns // _PERIOD_NS if tracks else now_ms
         parts.around.update(now_ms, tracks, self._hearing.places(now_ms, seen_ms))
         self.kernel.look(parts.around)
+        self.sight.note_speed(now_ms, self.kernel.status.v_mps)
         if self._by_sight_matters(now_ms):
             self.sight.observe(now_ms, engagement.passage.zone_id, self.road.path.path_id)
         self._account(now_ms, engagement)
         if self._committed is not None and not self.kernel.status.past_no_return:
             threat = self._accounting.threat(now_ms, self._committed, engagement.passage, self.front_s_m, parts.around)
+            if not threat and self.sight.is_slow(now_ms):
+                threat = self._hearing.unheard_by(now_ms)
             engagement.aborting = threat or engagement.aborting
         if self.sight.active and self.sight.must_stop(
             now_ms, self.road, engagement.passage, self.front_s_m, self.kernel.status.v_mps
@@ -204,9 +207,8 @@ class Node:
             self._stop_by_sight(now_ms, engagement)
 
     def _by_sight_matters(self, now_ms: int) -> bool:
-        """Whether the vehicle may come to cross by sight: it has nothing agreed and stands, or hears nobody."""
-        slow = self.kernel.status.v_mps < SLOW_MPS * self.scale
-        return self._committed is None and (slow or not self._hearing.heard(now_ms))
+        """Whether the vehicle may come to cross by sight: it has nothing agreed and is slow, or hears nobody."""
+        return self._committed is None and (self.sight.is_slow(now_ms) or not self._hearing.heard(now_ms))
 
     def _account(self, now_ms: int, engagement: Engagement) -> None:
         """Tell the kernel who of those ahead is accounted for; give a plan back that somebody else is in the way of."""
@@ -246,7 +248,7 @@ class Node:
         if engagement is not None:
             parts.core.disengage(now_ms)
         self._engagement = Engagement(passage, clear, arrived_ms=now_ms)
-        self.sight.enter()
+        self.sight.enter(now_ms)
         parts.judge.enter(passage.zone_id)
         parts.zone_planner.enter(passage.zone_id)
         self.foresight.enter()
@@ -255,17 +257,18 @@ class Node:
             self._resume(now_ms, parts.core.commitment, passage)
 
     def _resume(self, now_ms: int, held: Held, passage: Passage) -> None:
-        """A commitment from before a restart: driven on while the body is where its plan says (rule P6).
+        """A commitment from before a restart is given back, if the vehicle can stop before the line: it has not
+        looked around for a while, and others have not heard of it (rule P8).
 
-        Else it is given back, if the vehicle can stop before the line; if not, the zone is announced as occupied.
+        Else it is driven on while the body is where its plan says (P6); if not, the zone is announced as occupied.
         """
         plan = self._parts.book.decode(held.plan)
         s_plan_m = math.inf if plan is None else self._parts.book.arrays(plan).at(now_ms * 1e-3)[0]
-        if plan is not None and abs(self.kernel.status.s_m - s_plan_m) <= self.body.budget.longitudinal_m:
+        if self.kernel.can_stop_before(passage.line_s_m):
+            self._parts.core.release("restarted", now_ms)
+        elif plan is not None and abs(self.kernel.status.s_m - s_plan_m) <= self.body.budget.longitudinal_m:
             self._committed = plan
             self._drive(plan, committed=True, line_s_m=passage.line_s_m)
-        elif self.kernel.can_stop_before(passage.line_s_m):
-            self._parts.core.release("restarted", now_ms)
 
     # --- the vehicle's own plan
 
@@ -379,10 +382,7 @@ class Node:
             has_contingency=status.rest is not Rest.NONE,
             cleared=self.phase is Phase.CLEARED,
             perceived=tuple(f"t{self._parts.around.tracks[row].track_id}" for row in silent[:8]),
-            blocking=(
-                *self.sight.held_back(now_ms, self.road, engagement.standing_since_ms, status.v_mps),
-                *self._parts.judge.not_cleared(self._parts.core.silent(now_ms)),
-            ),
+            blocking=self._parts.judge.not_cleared(self._parts.core.silent(now_ms)),
             estimate_ok=estimate_ok,
             clock_error_ms=clock_error_ms,
         )
@@ -397,6 +397,8 @@ class Node:
         if self._committed is not None or self.sight.active or engagement.cleared:
             return False
         if abs(self.kernel.status.longitudinal_error_m) > 0.7 * self.body.budget.longitudinal_m:
+            return False
+        if self.sight.held_back(now_ms, self.road):
             return False
         if not self.foresight.due and self._hearing.heard(now_ms):
             return False

@@ -12,7 +12,8 @@ from fleet.node.bodies import heard_body
 from fleet.node.plan_book import PlanBook
 from fleet.protocol.codec import Codec
 from fleet.protocol.core import Core
-from fleet.protocol.limits import FRESH_MS
+from fleet.protocol.limits import FRESH_MS, NEWCOMER_MS
+from fleet.protocol.table import Phase
 from fleet.protocol.wire import Intent
 from planners.interface import Commitment
 
@@ -83,6 +84,16 @@ class Hearing:
         if plan is None or not self._book.knows(plan):
             return None
         return Commitment(heard_body(name, intent.body), plan)
+
+    def unheard_by(self, now_ms: int) -> str:
+        """Why a vehicle that is slow must not rely on its plan: one that comes, and does not hear it, may take it for
+        a silent one that stands, and leave it out (rule P8). Empty: everybody who comes hears it."""
+        for peer, intent in self._core.heard(now_ms).items():
+            comes = intent.phase in (Phase.APPROACH, Phase.COMMITTED)
+            comes = comes and now_ms - intent.arrived_ms > NEWCOMER_MS
+            if comes and not self._core.is_heard_by(peer, now_ms):
+                return f"unheard_by:{peer}"
+        return ""
 
     def places(self, now_ms: int, at_ms: int) -> list[tuple[str, tuple[float, float]]]:
         """Where each vehicle heard by now says that the centre of its outline was at ``at_ms``."""

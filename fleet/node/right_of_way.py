@@ -85,20 +85,14 @@ class RightOfWay:
                 return "not_my_turn"
         return ""
 
-    def silent_first(self, now_ms: int, around: Surroundings, approach: str, since_ms: int) -> bool:
-        """Whether one that stands silent at its line has the earlier turn.
+    def silent_waits(self, around: Surroundings, approach: str) -> bool:
+        """Whether one that says nothing stands at another line.
 
-        Each of two vehicles that cannot hear each other takes the other for one that waits; without turns
-        both would agree with themselves and start together.
+        It may have agreed to go with others that are not heard here, and cannot see that a vehicle that stands
+        has agreed too: of two that stand, neither may leave the other out (rule P8).
         """
         silent = {around.tracks[row].track_id for row in around.silent_rows()}
-        for key, waiting in self._waiting.items():
-            if key not in silent or waiting.approach == approach or not self._before(waiting, approach, since_ms):
-                continue
-            idle_ms = now_ms - max(waiting.since_ms, self._empty_since_ms or 0)
-            if idle_ms <= 1000.0 * PATIENCE_S * (1 + self._rank(waiting.approach)):
-                return True
-        return False
+        return any(key in silent and waiting.approach != approach for key, waiting in self._waiting.items())
 
     def must_yield(self, around: Surroundings, zone_id: str, approach: str) -> bool:
         """While starting: whether somebody earlier in the order of approaches has started too, or rushes in."""

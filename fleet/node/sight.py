@@ -20,6 +20,7 @@ from fleet.node.planning import first_time_beyond
 from fleet.node.right_of_way import RightOfWay
 from fleet.node.road import Road
 from fleet.node.surroundings import Surroundings
+from fleet.protocol import limits
 from fleet.protocol.core import Core
 from fleet.protocol.table import Phase
 from planners.interface import Body
@@ -27,8 +28,8 @@ from planners.timed_path import TimedPath
 from planners.zone_map import ErrorBudget, MotionLimits, Passage
 
 WAIT_MS = 2500
-"""Standing at the line for so long without agreement, and hearing nobody, a vehicle crosses by sight; where it
-hears others, agreement is still likely, and it waits for as long as its planner says."""
+"""Standing at the line for so long without agreement, and hearing nobody or seeing somebody silent wait, a vehicle
+crosses by sight; where it hears all, agreement is still likely, and it waits for as long as its planner says."""
 JAM_MS = 5000
 JAM_TURN_MS = 3000
 """A jam inside a zone is left alone for ``JAM_MS``, then each vehicle in it has a turn of ``JAM_TURN_MS`` to start."""
@@ -57,12 +58,13 @@ class BySight:
         self._right_of_way = RightOfWay(book.roads, scale)
         self.active = False
         self._creeping = False
-        self._moved_ms = self._looked_ms = 0
+        self._moved_ms = self._looked_ms = self._slow_ms = 0
 
-    def enter(self) -> None:
+    def enter(self, now_ms: int) -> None:
         """A new zone: nothing is known of who waits there."""
         self._right_of_way = RightOfWay(self._book.roads, self._scale)
         self.active = self._creeping = False
+        self._slow_ms = now_ms
 
     def observe(self, now_ms: int, zone_id: str, path_id: str) -> None:
         """New tracks are there."""
@@ -93,13 +95,21 @@ class BySight:
         self.active, self._creeping, self._moved_ms, self._looked_ms = True, inside, now_ms, now_ms
         return plan
 
-    def held_back(self, now_ms: int, road: Road, since_ms: int | None, v_mps: float) -> tuple[str, ...]:
-        """Why a vehicle that stands (since ``since_ms``) or nearly so may not agree to go, not even with itself."""
-        if v_mps > SLOW_MPS * self._scale:
-            return ()
-        since_ms = now_ms if since_ms is None else since_ms
-        first = self._right_of_way.silent_first(now_ms, self._around, road.path.origin, since_ms)
-        return ("silent_first",) if first else ()
+    def note_speed(self, now_ms: int, v_mps: float) -> None:
+        """Remember when the vehicle was slow."""
+        if v_mps <= SLOW_MPS * self._scale:
+            self._slow_ms = now_ms
+
+    def is_slow(self, now_ms: int) -> bool:
+        """Whether others may take it for one that stands: it is slow, has just been, or is new here."""
+        return now_ms - self._slow_ms < limits.SHOWN_MS
+
+    def held_back(self, now_ms: int, road: Road) -> bool:
+        """Whether a vehicle that stands, or has just begun to move, may not agree to go, not even with itself.
+
+        One that moves may leave out a silent one that stands: that one sees it, and agrees on nothing.
+        """
+        return self.is_slow(now_ms) and self._right_of_way.silent_waits(self._around, road.path.origin)
 
     def must_stop(self, now_ms: int, road: Road, passage: Passage, front_s_m: float, v_mps: float) -> bool:
         """While crossing: whether to stop again, for somebody with the earlier turn or because the way is shut."""
@@ -128,7 +138,8 @@ class BySight:
         return not self._judge.verify_alone(plan, wide, self._core.known_tubes(now_ms), now_ms)
 
     def _my_turn(self, now_ms: int, road: Road, passage: Passage, since_ms: int) -> bool:
-        patience_ms = self._planner.patience_ms if self._core.peers(now_ms) else WAIT_MS
+        alone = not self._core.peers(now_ms) or self._right_of_way.silent_waits(self._around, road.path.origin)
+        patience_ms = WAIT_MS if alone else self._planner.patience_ms
         if now_ms - since_ms < patience_ms:
             return False
         return not self._right_of_way.may_enter(now_ms, self._around, passage.zone_id, road.path.origin, since_ms)

@@ -105,6 +105,7 @@ class Core:
         self._zone, self._session = "", -1
         at.engaged, at.local = False, None
         at.peers.clear()
+        at.named_ms.clear()
         self._voting.clear()
 
     def release(self, reason: str, now_ms: int) -> None:
@@ -194,10 +195,11 @@ class Core:
             self._turn.progress(now_ms)
         at.peers.expire(now_ms)
         self._observe(local, now_ms)
-        at.own = self._intent(local, now_ms)
+        if at.ballots:  # voting looks at the own intent as at those of others
+            at.own = self._intent(local, now_ms)
         self._voting.tick(now_ms)
-        at.own = self._intent(local, now_ms)
-        self._speak(local, now_ms)  # before proposing: others judge a proposal by the plan they have heard of
+        at.own = own = self._intent(local, now_ms)
+        self._speak(local, own, now_ms)  # before proposing: others judge a proposal by the plan they have heard of
         self._proposing.tick(now_ms)
         gossip(at, now_ms)
         self._relay.tick(at, now_ms)
@@ -276,6 +278,14 @@ class Core:
         at = self._at
         return self._turn.decide_ms(at.peers.latency_ms(now_ms), at.outage_ms(now_ms), len(at.concerned(now_ms)))
 
+    def is_heard_by(self, vehicle: str, now_ms: int) -> bool:
+        """Whether ``vehicle`` has lately said that it hears this one; if not, it may leave this one out (rule P8).
+
+        A node must take one that moves, and does not, for a body that no message accounts for.
+        """
+        named_ms = self._at.named_ms.get(vehicle)
+        return named_ms is not None and now_ms - named_ms <= limits.HEARS_MS
+
     def silent(self, now_ms: int) -> dict[str, Intent]:
         """Last words of vehicles that fell silent without having cleared the zone, in order of id (rule P8).
 
@@ -322,6 +332,7 @@ class Core:
         if now_ms < self._latest_ms:
             raise LocalProtocolError(f"time went back from {self._latest_ms} to {now_ms} ms")
         self._latest_ms = now_ms
+
     def _take_up(self, zone: str, session: int, now_ms: int) -> None:
         """The commitment from before a restart, if it is one through this zone and its lease lives."""
         restored, at = self._restored, self._at
@@ -372,16 +383,13 @@ class Core:
         if self._at.announce and local is not None and self._zone:
             self._say(local, now_ms)
 
-    def _speak(self, local: Local, now_ms: int) -> None:
-        """Say it when it is time to, or when the plan has changed."""
-        since_ms = now_ms - self._said_ms
-        said, own = self._said, self._at.own
-        changed = said is not None and (
-            self._at.driven_plan(local) != said.plan or (own is not None and own.ready is not said.ready)
-        )
+    def _speak(self, local: Local, own: Intent, now_ms: int) -> None:
+        """Say ``own`` when it is time to, or when the plan has changed."""
+        since_ms, said = now_ms - self._said_ms, self._said
+        changed = said is not None and (own.plan != said.plan or own.ready is not said.ready)
         soon = changed and since_ms >= limits.INTENT_GAP_MS_MIN
-        if self._said is None or soon or since_ms >= self._period_ms(now_ms):
-            self._say(local, now_ms)
+        if said is None or soon or since_ms >= self._period_ms(now_ms):
+            self._say(local, now_ms, own)
 
     def _period_ms(self, now_ms: int) -> int:
         at = self._at
@@ -392,28 +400,29 @@ class Core:
             return limits.INTENT_CLEARED_MS if calm else limits.INTENT_RELAXED_MS
         return limits.INTENT_MS
 
-    def _say(self, local: Local, now_ms: int) -> None:
-        """Send an intent; names heard and seen are the part that is shortened where it would be too long."""
+    def _say(self, local: Local, now_ms: int, made: Intent | None = None) -> None:
+        """Send an intent (``made``, if it is there already); what is too long loses names heard and seen."""
         if not self._at.trusts_clock(now_ms):
             return
         self._at.announce = False
         names = limits.ROSTER_MAX
         while True:
-            intent = self._intent(local, now_ms, names)
+            intent = made or self._intent(local, now_ms, names)
             try:
                 self._at.outbox.post(intent)
                 break
             except LocalProtocolError:
                 if names == 0:
                     raise
-                names //= 2
+                names, made = names // 2, None
         self._seq = intent.seq
         self._said, self._said_ms = intent, now_ms
 
     def _intent(self, local: Local, now_ms: int, names_max: int = limits.ROSTER_MAX) -> Intent:
         at, who = self._at, self._at.identity
         held = at.commitment
-        open_now = [b for b in at.ballots.values() if b.undecided(now_ms)][-limits.LIVE_MAX :]
+        ballots = at.ballots
+        open_now = [b for b in ballots.values() if b.undecided(now_ms)][-limits.LIVE_MAX :] if ballots else ()
         willing = local.wants_commit and at.may_change(local)
         able = local.has_contingency and local.estimate_ok and not local.blocking
         return Intent(
@@ -428,5 +437,7 @@ class Core:
             votes_known=tuple((b.prefix, b.votes_mask) for b in open_now),
             roster=tuple(at.peers.fresh(now_ms))[:names_max],
             perceived_count=len(local.perceived),
-            perceived=clip(local.perceived, min(names_max, limits.PERCEIVED_MAX), limits.ID_CHARS_MAX),
+            perceived=clip(local.perceived, min(names_max, limits.PERCEIVED_MAX), limits.ID_CHARS_MAX)
+            if local.perceived
+            else (),
         )  # fmt: skip

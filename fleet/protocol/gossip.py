@@ -84,6 +84,11 @@ class Relay:
             for name, intent in fresh.items()
             if len(intent.roster) < limits.ROSTER_MAX and intent.phase is not Phase.CLEARED
         ]
+        names = fresh.keys()
+        if all(names <= {name, *roster} for name, roster in deaf):  # the usual case: everybody hears everybody
+            if self._passed:
+                self._passed = {vehicle: seq for vehicle, seq in self._passed.items() if vehicle in fresh}
+            return
         listeners = {name for name, _ in deaf}
         heard_by = Counter(chain.from_iterable(roster for _, roster in deaf))
         left = limits.RELAYS_MAX

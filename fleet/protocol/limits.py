@@ -40,6 +40,14 @@ FRESH_MS = 500
 PEER_SILENT_MS = 2_000
 """A peer not heard for longer no longer counts as a member by its word alone: its promises and the
 perceived body still do. Bursts of five lost intents (500 ms) are common at 30 % loss; this is four."""
+HEARS_MS = 1_200
+"""Who has not named this vehicle in a roster for longer may soon not count it as heard any more, and leave it out:
+a roster names those heard within ``FRESH_MS``, and 2,000 - 500 ms after it the last of them falls silent."""
+SHOWN_MS = 1_500
+"""A vehicle leaves out a silent one that stands only after it has moved in its sight for so long (rule P8): by then
+that one has seen it, and has noticed that it is not heard, and has given back what it may hold."""
+NEWCOMER_MS = 800
+"""One that has just engaged need not have said yet whom it hears."""
 LOCAL_AGE_MS_MAX = 150
 """Own estimate older than this: nothing is signed until the next tick."""
 INTENT_MS = 100

@@ -9,6 +9,8 @@ from fleet.protocol.ports import Signer
 from fleet.protocol.records import Effect, Note, Ready, Stats
 from fleet.protocol.wire import KIND_OF, Body, Message, encode_body, seal
 
+_NOTHING = Ready()
+
 
 class Outbox:
     """Collects effects; signs in the zone and session engaged with."""
@@ -73,7 +75,7 @@ class Outbox:
         """Everything collected; the same until :meth:`advance`, then only what came since."""
         if self._given is None:
             if not (self._persist or self._send or self._apply or self._notes):
-                return Ready()
+                return _NOTHING
             self._given = Ready(tuple(self._persist), tuple(self._send), tuple(self._apply), tuple(self._notes))
             self._persist, self._send, self._apply, self._notes = [], [], [], []
         return self._given

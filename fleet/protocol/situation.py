@@ -60,6 +60,8 @@ class Situation:
         """Proposals refused or aborted by others before they came here, and when that was heard: never signed."""
         self.quarantined: dict[str, bytes] = {}
         """Peers that provably broke a rule, with the digest of the proof: their messages do not count."""
+        self.named_ms: dict[str, int] = {}
+        """When each peer last named this vehicle among those that it hears, by the stamp of its intent."""
         self.planless_until_ms = 0
         """Until then the own planner has just found no way for this vehicle: others may go first without bound."""
 
@@ -99,7 +101,11 @@ class Situation:
         died = False
         for vehicle in self.peers.take_changed():
             intent = self.peers.intent(vehicle)
-            if intent is not None and self.ledger.observe(vehicle, intent):
+            if intent is None:
+                continue
+            if self.me in intent.roster:
+                self.named_ms[vehicle] = intent.stamp_ms
+            if self.ledger.observe(vehicle, intent):
                 died = True
         self.ledger.expire(now_ms)
         return died
@@ -168,6 +174,8 @@ class Situation:
 
     def own_dead(self, now_ms: int) -> tuple[bytes, ...]:
         """Proposals still open to others in which the own tube, if any, is given up or never will be; newest first."""
+        if not self.ballots and not self.disowned:
+            return ()
         dead = [proposal for proposal in reversed(self.disowned) if proposal not in self.ballots]
         dead += [
             ballot.hash

@@ -19,7 +19,10 @@ MOVING = 0.05
 class Body:
     """One vehicle's metal."""
 
-    __slots__ = ("_roads", "clear_mm", "gone", "name", "offset_ms", "path", "plan", "since_ms", "version")
+    __slots__ = (
+        "_rest", "_rest_ms", "_roads", "clear_mm", "gone", "name", "offset_ms", "path", "plan", "resources",
+        "since_ms", "version",
+    )  # fmt: skip
 
     def __init__(self, name: str, roads: Roads, plan: Plan, offset_ms: float, since_ms: int = 0) -> None:
         self.name = name
@@ -27,21 +30,32 @@ class Body:
         self.plan = plan
         self.path = plan.path
         self.clear_mm = roads.clear_mm[plan.path]
+        self.resources = frozenset(resource for resource, _, _ in roads.paths[plan.path])
         self.offset_ms = offset_ms
         """Of the kernel's clock when the plan was taken: a later step of the clock does not move the body."""
         self.since_ms = since_ms
         """When it came into sight."""
         self.version = 0
         self.gone = False
+        self._foresee_rest()
 
     def at(self, true_ms: float) -> tuple[float, float]:
         """Front bumper (mm from the line) and speed (mm/ms)."""
+        if true_ms >= self._rest_ms:  # most bodies stand most of the time
+            return self._rest
         return self.plan.at(true_ms + self.offset_ms)
+
+    def _foresee_rest(self) -> None:
+        """Note from when on the plan has it stand for good."""
+        t, s, v, a = self.plan.pieces[-1]
+        self._rest_ms = t - self.offset_ms if v == 0.0 and a == 0.0 else math.inf
+        self._rest = (s, 0.0)
 
     def follow(self, plan: Plan, offset_ms: float, since_ms: int = 0) -> None:
         self.plan = plan
         self.offset_ms = offset_ms
         self.version += 1
+        self._foresee_rest()
 
     def is_threat(self, true_ms: float) -> bool:
         """Not yet clear, and moving or beyond the line."""
@@ -56,9 +70,6 @@ class Body:
         """Resources that it is in now."""
         s = self.at(true_ms)[0]
         return [r for r, entry, leave in self._roads.paths[self.path] if entry <= s < leave + LENGTH_MM]
-
-    def resources(self) -> set[int]:
-        return {resource for resource, _, _ in self._roads.paths[self.path]}
 
     def passages(self, now_ms: float) -> list[tuple[float, str, int]]:
         """(true time, what, resource) from ``now_ms`` on: entries and exits, no-return points, clear."""

@@ -11,11 +11,11 @@ from sim.faults.case import Case, ChannelCase, Fault
 class Link:
     """One direction between two vehicles."""
 
-    __slots__ = ("bad", "draw")
+    __slots__ = ("bad", "chance")
 
     def __init__(self, draw: random.Random, loss: float) -> None:
-        self.draw = draw
-        self.bad = draw.random() < loss
+        self.chance = draw.random
+        self.bad = self.chance() < loss
 
 
 class Channel:
@@ -61,17 +61,18 @@ class Channel:
         link = self._links.get((a, b))
         if link is None:
             link = self._links[a, b] = Link(random.Random(f"{self._seed}:{a}>{b}"), case.loss)
-        chance = link.draw.random
+        chance = link.chance
         if case.loss:
             bad = link.bad
             link.bad = chance() >= self._leave if bad else chance() < self._enter
             if bad:
                 return ()
-        cuts, shadows = active
-        if cuts and any(_cut(f, a, b, now_ms - self._start_ms) for f in cuts):
-            return ()
-        if shadows and any(f.who in (a, b) and chance() * 1000 < f.amount for f in shadows):
-            return ()
+        if active is not _NONE:
+            cuts, shadows = active
+            if cuts and any(_cut(f, a, b, now_ms - self._start_ms) for f in cuts):
+                return ()
+            if shadows and any(f.who in (a, b) and chance() * 1000 < f.amount for f in shadows):
+                return ()
         delay = case.delay_ms
         if case.spread_ms:
             delay += int(chance() * (case.spread_ms + 1))

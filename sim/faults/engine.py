@@ -54,6 +54,8 @@ class Outcome:
     """Of everything sent and noted."""
     deliveries: int = 0
     adopted: int = 0
+    by_sight: int = 0
+    """Starts to cross without agreement (rule P9)."""
     contacts: int = 0
     """With bodies that had no right to be there."""
     end_ms: int = 0
@@ -135,18 +137,22 @@ class Engine:
             self._heal, self._watch, self._drive,
         )  # fmt: skip
         end_ms = START_MS + self.case.end_ms
+        liveness, violations = self.liveness, self.out.violations
         while queue:
             t_ms, _, kind, who, what = pop(queue)
-            if t_ms > end_ms or self.liveness.finished or len(self.out.violations) >= _VIOLATIONS_MAX:
+            if t_ms > end_ms:
                 break
             self.now_ms = t_ms
             counts[kind] += 1
             if kind == DELIVER:
                 ears[who].hear(what)  # type: ignore[index,arg-type]
-            else:
-                others[kind](who, what)
+                continue
+            others[kind](who, what)
+            if liveness.finished or len(violations) >= _VIOLATIONS_MAX:
+                break
         out = self.out
         self.liveness.end()
+        self.observer.end()
         out.events = Counter(dict(zip(_NAMES, counts, strict=True)))
         out.events["lost"] = self._lost
         out.deliveries = self._sent
@@ -237,12 +243,13 @@ class Engine:
         now_ms, delays_of = self.now_ms, self.channel.delays
         active = self.channel.active(now_ms)
         queue, push = self._queue, heapq.heappush
+        order, edits = self._order, self._edits
         for to in receivers:
             if to == sender:
                 continue
             delays = delays_of(sender, to, now_ms, active)
             self._sent += 1
-            if self._edits:
+            if edits:
                 delays = self._edited(delays)
             if not delays:
                 self._lost += 1
@@ -250,8 +257,9 @@ class Engine:
                     self.out.lost.append(self._sent)
                 continue
             for delay in delays:
-                self._order += 1
-                push(queue, (now_ms + delay, self._order, DELIVER, to, raw))
+                order += 1
+                push(queue, (now_ms + delay, order, DELIVER, to, raw))
+        self._order = order
 
     def _edited(self, delays: tuple[int, ...]) -> tuple[int, ...]:
         """What the case asks of this delivery besides."""
@@ -269,6 +277,9 @@ class Engine:
         self._hash.update(f"{self.now_ms}{name}{kind}".encode())
         if kind == "commit":
             self.out.adopted += 1
+        elif kind == "by_sight":
+            self.out.by_sight += 1
+        if kind in ("commit", "by_sight"):
             self.liveness.progress()
         if self._trace:
             self.out.trace.append((self.now_ms - START_MS, name, kind, detail))
@@ -313,6 +324,7 @@ class Engine:
     def pause(self, node: Node, for_ms: int) -> None:
         """SIGSTOP, then SIGCONT."""
         node.paused_until_ms = max(node.paused_until_ms, self.now_ms + for_ms)
+        self.observer.slept(node)
         self.at(node.paused_until_ms, RESUME, node, "process")
 
     def pause_at_lease_end(self, node: Node, lease_end_ms: int) -> None:

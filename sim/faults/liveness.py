@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from sim.faults.draw import EACH_MS
+
 if TYPE_CHECKING:
     from sim.faults.engine import Engine
 
 CONVERGE_MS = 5_000
 """L5: from healing (and the end of what was promised to vehicles that never spoke again) to the first decision."""
+ACROSS_MS = 45_000
+"""L7: so long after everything that only time can end, all are across; where somebody silent stays at a line, and
+the others go one at a time by sight, so much later as that takes."""
 STUCK_MS = 10_000
 """L3: longest time without a decision or a clearing while somebody waits."""
 
@@ -23,14 +28,15 @@ class Liveness:
         self._decided = False
         self._done: set[str] = set()
         self._told = False
-
-    @property
-    def finished(self) -> bool:
-        return len(self._done) == len(self._engine.nodes)
+        self._bound_ms = 0
+        """When something stood in the way, for the last time, that only time may move."""
+        self.finished = False
+        """Everybody is across for the last time."""
 
     def finish(self, name: str) -> None:
         """``name`` is across for the last time."""
         self._done.add(name)
+        self.finished = len(self._done) == len(self._engine.nodes)
         self.progress()
 
     def progress(self) -> None:
@@ -44,12 +50,15 @@ class Liveness:
         self._healed_ms = self._progress_ms = engine.now_ms
         self._decided = False
         self._done |= {name for name, node in engine.nodes.items() if node.laps and name not in engine.here}
+        self.finished = len(self._done) == len(engine.nodes)
 
     def watch(self) -> None:
         """Called every half second after healing."""
         engine = self._engine
         now = engine.now_ms
-        if not self._waiting() or self._excused():
+        if self._is_bound():
+            self._bound_ms = now
+        if not self._waiting() or self._bound_ms == now or self._is_under_way():
             self._progress_ms = max(self._progress_ms, now)
             return
         limit_ms = STUCK_MS if self._decided else CONVERGE_MS
@@ -59,9 +68,12 @@ class Liveness:
             engine.observer.fail(rule, f"no decision for {now - self._progress_ms} ms; {self._waiting()} waiting")
 
     def end(self) -> None:
-        """The case is over: everybody should have crossed."""
+        """The case is over: everybody should have crossed, if there was time to."""
         engine = self._engine
-        if self._healed_ms >= 0 and not self.finished and not engine.out.violations and not self._excused():
+        had_ms = engine.now_ms - max(self._healed_ms, self._bound_ms)
+        others = any(body.name not in engine.nodes for body in engine.bodies)
+        late = had_ms >= ACROSS_MS + (EACH_MS * len(engine.nodes) if others else 0)
+        if self._healed_ms >= 0 and not self.finished and not engine.out.violations and late:
             left = sorted(set(engine.nodes) - self._done)
             engine.observer.fail("L7", f"not across at the end: {', '.join(left)}")
 
@@ -73,15 +85,18 @@ class Liveness:
             for node in engine.nodes.values()
         )
 
-    def _excused(self) -> bool:
+    def _is_bound(self) -> bool:
         """Whether something stands in the way that only time may move: a body, or a promise to somebody silent."""
         engine = self._engine
         now = engine.now_ms
         silent = {node.name for node in engine.nodes.values() if not node.engaged} | set(engine.liars)
         if engine.observer.promises.alive_until_ms(silent) + 2 * engine.case.eps_ms >= now - 50:
             return True
-        mute = [node.name for node in engine.nodes.values() if node.held is not None or node.done]
-        return bool(mute) or any(body.is_threat(now) and body.name in _others(engine) for body in engine.bodies)
+        return any(body.is_threat(now) and body.name in _others(engine) for body in engine.bodies)
+
+    def _is_under_way(self) -> bool:
+        """Whether somebody has its tube, or has crossed and not left yet."""
+        return any(node.held is not None or node.done for node in self._engine.nodes.values())
 
 
 def _others(engine: Engine) -> set[str]:

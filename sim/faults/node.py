@@ -1,8 +1,9 @@
 """One honest vehicle of the fault simulator: the real core, a small kernel, a body, a clock and a disk.
 
 What the driver does on a vehicle (fleet/node/driver.py) is done here in the fewest lines that keep its
-contract with the core: observe, tick, carry out in order, and a kernel that stops before the line
-whenever the right to pass is not there at the point of no return.
+contract with the core: look around, observe, tick, carry out in order, and a kernel that stops before the
+line whenever the right to pass is not there at the point of no return. Perception is in eyes.py, crossing
+without agreement in by_sight.py.
 """
 
 from __future__ import annotations
@@ -10,31 +11,28 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, cast
 
 from fleet.errors import invariant
+from fleet.protocol import limits
 from fleet.protocol.core import Core
 from fleet.protocol.records import Adopt, Drop, Local, Ready
-from fleet.protocol.table import Phase
-from fleet.protocol.wire import Proposal, Vote, decode
+from fleet.protocol.restore import restore
+from fleet.protocol.table import OBSTRUCTING, Phase
 from sim.faults.body import MOVING, Body
+from sim.faults.by_sight import BySight
 from sim.faults.case import CRASH_POINTS, SESSION, ZONE, Fault, VehicleCase
 from sim.faults.clock import Clock
 from sim.faults.disk import Disk
-from sim.faults.plans import approach, braking
+from sim.faults.eyes import Eyes
+from sim.faults.plans import approach, braking, clash
 
 if TYPE_CHECKING:
     from sim.faults.engine import Engine
 
-_SEEN_AFTER_MS = 100
-"""Age of what the sensors show."""
-_CONFIRM_MS = 200
-"""A track exists after so long in sight."""
-_SAME_PLACE_MM = 3000.0
-"""A body this near to where a peer says it is, is that peer."""
 _GONE_MM = 15_000
-_TURN_MS = 4_000
-_SETTLED_MS = 300
 _INBOX_MAX = 256
 """Datagrams that wait for a stopped process; further ones are lost."""
 _CLOCK_TRUST_MS = 5
+_DOUBT_MS = 1_000
+"""The error that a clock may have, as its node says it, once it has been seen to jump."""
 
 
 class Node:
@@ -49,6 +47,8 @@ class Node:
         self.core: Core | None = None
         self.body: Body | None = None
         self.held: Adopt | None = None
+        self.eyes = Eyes(engine, self)
+        self.sight = BySight(engine, self)
         self.passed = False
         """The kernel has let the vehicle go on beyond its point of no return."""
         self.stopped = False
@@ -56,9 +56,7 @@ class Node:
         self.braking = False
         """It brakes already: there is nothing more to do at the point of no return."""
         self.engaged = self.done = False
-        self.waits_turn = False
-        """Nobody is to be heard, and others may go first by sight."""
-        self.arrived_ms = self.silent_until_ms = 0
+        self.arrived_ms = 0
         self.paused_until_ms = 0
         self.inbox: list[bytes] = []
         self.armed: Fault | None = None
@@ -66,13 +64,16 @@ class Node:
         """A stop that waits for the next lease."""
         self.blind_until_ms = 0
         self.doubts_clock = False
-        self._stood: dict[str, int] = {}
-        """Since when others, and this vehicle, have been seen standing (true ms)."""
-        self._still_ms = engine.now_ms
-        """When anybody was last seen moving."""
+        self._moving_ms: int | None = None
+        """Since when this process has seen the own vehicle move (true ms)."""
         self._shown_ms = 0
         self._error_ms = self.clock.error_ms(engine.now_ms)
         self.laps = 0
+
+    @property
+    def waits_turn(self) -> bool:
+        """It cannot agree, but for somebody silent that it sees: its turn comes by sight."""
+        return bool(self.eyes.waiting) or bool(self.eyes.threats) or self.sight.active
 
     # Life.
 
@@ -87,6 +88,8 @@ class Node:
         self.held = None
         self.passed = self.stopped = self.braking = self.done = False
         self.arrived_ms = now
+        self._moving_ms = None
+        self.sight.enter()
         self.laps += 1
 
     def error_ms(self) -> float:
@@ -111,30 +114,23 @@ class Node:
         self.engaged = False
         self.inbox.clear()
         self.armed = None
-        if self.held is not None and not self.passed:
+        if (self.held is not None or self.sight.active) and not self.passed:
             self._brake()
         self.held, self.stopped = None, False
+        self.sight.active = False
 
     def restart(self) -> None:
-        """A new process: it stays silent until every promise in its log is over (rule P11)."""
-        self.core = self.engine.new_core(self)
+        """A new process: it knows what its log says (rule P11), and has seen nobody yet."""
+        engine = self.engine
+        self.core = engine.new_core(self)
         self._shown_ms = 0
-        self.silent_until_ms = max(self.now(), self._promised_until_ms() + 2 * self.engine.case.eps_ms)
-        self.arrived_ms = self.silent_until_ms
+        now = self.now()
+        self.core.restore(restore(self.disk.records(), self.name, now, engine.case.eps_ms))
+        self.arrived_ms = now
         self.paused_until_ms = 0
-
-    def _promised_until_ms(self) -> int:
-        """The latest lease among the proposals that the log shows as signed."""
-        ends: dict[bytes, int] = {}
-        latest = 0
-        for record in self.disk.records():
-            message = decode(record)
-            body = message.body
-            if isinstance(body, Proposal):
-                ends[message.digest] = max(entry.lease_end_ms for entry in body.batch)
-            elif isinstance(body, Vote):
-                latest = max(latest, ends.get(body.proposal, latest))
-        return latest
+        self.eyes = Eyes(engine, self)
+        self._moving_ms = None
+        self.sight.enter()
 
     # Each tick.
 
@@ -144,13 +140,8 @@ class Node:
             return
         self._watch_clock()
         now = self.now()
-        if now < self.silent_until_ms:
-            return
         if not self.engaged:
-            if self.done:
-                return
-            core.engage(ZONE, SESSION, now)
-            self.engaged = True
+            self._engage(core, now)
         s, v = body.at(engine.now_ms)
         if self.done and s > body.clear_mm + _GONE_MM:
             core.disengage(now)
@@ -158,16 +149,84 @@ class Node:
             self.carry_out()
             engine.leave(self)
             return
-        silent = self._silent(now)
-        turn = self._turn_of_others(now)
-        self.waits_turn = bool(turn)
-        if self.held is not None and not self.passed and (self.stopped or silent or self.doubts_clock):
-            core.release("stopped" if self.stopped else "unsafe", now)
-            self.carry_out()
-            if self.core is None:
-                return
-        core.tick(self._local(now, s, v, silent, turn))
+        self._look(now, s, v)
+        if self.held is not None and not self.passed:
+            why = self._why_not(now)
+            if why:
+                core.release(why, now)
+                self.carry_out()
+                if self.core is None:
+                    return
+        core.tick(self._local(now, s, v))
         self.carry_out()
+        engine.observer.ticked(self)
+
+    def _engage(self, core: Core, now: int) -> None:
+        """Begin to listen; a commitment from before a restart is driven on only where nothing else is possible.
+
+        Before the point of no return it is given back: the vehicle has not looked around while it was down.
+        """
+        core.engage(ZONE, SESSION, now)
+        self.engaged = True
+        held = core.commitment
+        if held is None:
+            return
+        if self.passed:
+            self.held = Adopt(held.proposal_hash, held.plan, held.lease_end_ms)
+            self.engine.observer.resumed(self)
+        else:
+            core.release("restarted", now)
+
+    def _look(self, now: int, s: float, v: float) -> None:
+        """Use the eyes; whoever stands before its line and cannot agree may start by sight, or stops again."""
+        self.eyes.look(now)
+        if v <= MOVING:
+            self._moving_ms = None
+        elif self._moving_ms is None:
+            self._moving_ms = self.engine.now_ms
+        sight = self.sight
+        if self.held is None and not self.done:
+            sight.observe()
+        if sight.active:
+            if not self.passed and self.eyes.moving:
+                sight.active = False
+                self._brake()
+            return
+        if self.held is None and not self.done and s <= 0.0 and v <= MOVING and not self._unfit():
+            raw = sight.may_start(now)
+            if raw is not None:
+                self._start_by_sight(raw)
+
+    def _start_by_sight(self, raw: bytes) -> None:
+        engine, body = self.engine, self._body()
+        self.sight.active, self.passed, self.braking = True, False, False
+        engine.noted(self.name, "by_sight", {})
+        body.follow(engine.roads.own(raw), self.error_ms())
+        engine.schedule_body(body)
+
+    def _unfit(self) -> bool:
+        """In doubt about time or place."""
+        return self.doubts_clock or self.engine.now_ms < self.blind_until_ms
+
+    def _why_not(self, now: int) -> str:
+        """Why a commitment has to be given back before the point of no return; empty: it stands."""
+        if self.stopped:
+            return "stopped"
+        if self.engine.now_ms < self.blind_until_ms:
+            return "estimate"
+        if self.eyes.threats:
+            return f"silent:{self.eyes.threats[0]}"
+        return self._occupied(now)
+
+    def _occupied(self, now: int) -> str:
+        """Whether somebody who crosses without agreement says that it will be in the way."""
+        core, held, roads = self.core, self.held, self.engine.roads
+        if core is None or held is None:
+            return ""
+        for name, intent in core.heard(now).items():
+            if intent.phase in OBSTRUCTING and clash(roads.uses(held.plan), roads.uses(intent.plan)):
+                return f"occupied:{name}"
+        return ""
 
     def _watch_clock(self) -> None:
         """Compare the clock with the time that the processor counts; a jump ends trust until it is mended."""
@@ -185,74 +244,50 @@ class Node:
         self._error_ms = self.clock.error_ms(self.engine.now_ms)
         body = self.body
         waits = self.core is not None and body is not None and not body.gone and self.held is None
-        if waits and self._body().at(self.engine.now_ms)[0] < 0.0:
+        if waits and not self.sight.active and self._body().at(self.engine.now_ms)[0] < 0.0:
             self._brake()
 
-    def _local(self, now: int, s: float, v: float, silent: tuple[str, ...], turn: tuple[str, ...]) -> Local:
-        body, held = self._body(), self.held
+    def _local(self, now: int, s: float, v: float) -> Local:
+        body, held, eyes = self._body(), self.held, self.eyes
         cleared = self.done or s >= body.clear_mm
         if held is None and cleared:
             self.done = True
+            self.sight.active = False
         if cleared:
             phase = Phase.CLEARED
+        elif self.sight.active:
+            phase = Phase.FALLBACK
         elif held is None and s > 0.0:
             phase = Phase.OCCUPYING
         else:
             phase = Phase.WAITING if v <= MOVING else Phase.APPROACH
-        blind = self.engine.now_ms < self.blind_until_ms
+        bound = cleared or self.passed or self.sight.active or s > 0.0
+        wants = held is None and not bound and self._may_leave_out()
         return Local(
             now_ms=now, phase=phase, path_id=f"p{body.path}", arrived_ms=self.arrived_ms,
-            eta_ms=now + (int(-s / max(v, 1.0)) if s < 0.0 else 0), plan=body.plan.raw,
-            wants_commit=held is None and not cleared and s <= 0.0 and not self.doubts_clock,
-            pnr_passed=held is not None and self.passed, cleared=cleared, perceived=silent,
-            blocking=(*(f"silent:{name}" for name in silent), *turn), estimate_ok=not blind and not self.doubts_clock,
+            eta_ms=now + (int(-s / max(v, 1.0)) if s < 0.0 else 0), plan=body.plan.raw, wants_commit=wants,
+            pnr_passed=held is not None and self.passed, cleared=cleared, perceived=eyes.threats,
+            blocking=self._blocking(now), estimate_ok=self.engine.now_ms >= self.blind_until_ms,
+            clock_error_ms=_DOUBT_MS if self.doubts_clock else 0,
         )  # fmt: skip
 
-    def _silent(self, now: int) -> tuple[str, ...]:
-        """Bodies that may come in the way and that nobody's word accounts for."""
-        engine, own = self.engine, self.body
-        then = engine.now_ms - _SEEN_AFTER_MS
-        found: tuple[str, ...] = ()
-        heard = None
-        for body in engine.bodies:
-            if body is own or body.gone or then < body.since_ms + _CONFIRM_MS:
-                continue
-            s, v = body.at(then)
-            if s >= body.clear_mm or (v <= MOVING and s <= 0.0):
-                continue
-            if heard is None:
-                heard = self.core.heard(now) if self.core is not None else {}
-            intent = heard.get(body.name)
-            plan = None if intent is None else engine.roads.plan(intent.plan)
-            if plan is None or abs(plan.at(now - _SEEN_AFTER_MS)[0] - s) > _SAME_PLACE_MM:
-                found += (body.name,)
-        return found
+    def _may_leave_out(self) -> bool:
+        """Of two that do not hear each other, only one that moves may leave out one that stands (rule P8).
 
-    def _turn_of_others(self, now: int) -> tuple[str, ...]:
-        """With nobody to be heard, one at a time in the order in which they stand (what rule P9 asks of the eyes).
-
-        Whoever came before may take ``_TURN_MS`` to start; a body that moves starts the count anew.
+        The one that stands sees it move and gives back what it holds; two that both stand go by sight.
         """
-        engine, core = self.engine, self.core
-        if core is None or core.heard(now):
-            self._stood.clear()
-            return ()
-        t = engine.now_ms
-        others = [b for b in engine.bodies if b is not self.body and not b.gone and b.at(t)[0] < b.clear_mm]
-        if not others:
-            return ()
-        for body in [*others, self._body()]:
-            if body.at(t)[1] > MOVING:
-                self._stood.pop(body.name, None)
-                self._still_ms = t
-            else:
-                self._stood.setdefault(body.name, t)
-        names = {body.name for body in others}
-        mine = (self._stood.get(self.name, t + 1), self.name)
-        before = sum((stood, name) < mine for name, stood in self._stood.items() if name in names)
-        if self.held is None and t - self._still_ms < max(_SETTLED_MS, before * _TURN_MS):
-            return ("turn",)
-        return ()
+        moving_ms = self._moving_ms
+        return not self.eyes.waiting or (moving_ms is not None and self.engine.now_ms - moving_ms >= limits.SHOWN_MS)
+
+    def _blocking(self, now: int) -> tuple[str, ...]:
+        """Bodies that nothing accounts for, and vehicles that fell silent and are not seen to stand (rule P8)."""
+        eyes, core = self.eyes, self.core
+        threats = eyes.threats
+        fell_silent = core.silent(now) if core is not None else {}
+        if not fell_silent:
+            return tuple([f"silent:{name}" for name in threats])
+        gone = [name for name in fell_silent if name in eyes.moving and name not in threats]
+        return tuple([f"silent:{name}" for name in (*threats, *gone)])
 
     # Effects, in the order of Ready; a crash may come between any two.
 
@@ -261,7 +296,7 @@ class Node:
         core = self.core
         while core is not None and core is self.core:
             ready = core.ready()
-            if not ready:
+            if not ready:  # the usual case
                 return
             if not self._do(ready):
                 self.engine.crashed(self)
@@ -300,6 +335,7 @@ class Node:
         engine, body = self.engine, self._body()
         engine.observer.adopted(self, effect)
         self.held, self.passed, self.stopped, self.braking = effect, False, False, False
+        self.sight.active = False
         body.follow(engine.roads.own(effect.plan), self.error_ms())
         engine.schedule_body(body)
         if self.pauses is not None:
@@ -316,15 +352,23 @@ class Node:
     # Kernel.
 
     def at_no_return(self) -> None:
-        """The last moment at which the vehicle can stop before the line: go on only by right."""
+        """The last moment at which the vehicle can stop before the line: go on only by right, and by what is seen."""
         core = self.core
-        up = core is not None and self.paused_until_ms <= self.engine.now_ms
-        if up and core is not None and self.held is not None and not self.stopped and core.may_enter(self.now()):
+        up = core is not None and self.engaged and self.paused_until_ms <= self.engine.now_ms
+        if up and core is not None and not self.passed and self._may_pass(core):
             self.passed = True
             return
         if not self.passed and not self.braking:
             self.stopped = self.held is not None
+            self.sight.active = False
             self._brake()
+
+    def _may_pass(self, core: Core) -> bool:
+        now = self.now()
+        self.eyes.look(now)
+        if self.sight.active:
+            return not self.eyes.moving and not self._unfit()
+        return self.held is not None and not self.stopped and core.may_enter(now) and not self._why_not(now)
 
     def _brake(self) -> None:
         self.braking = True

@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from fleet.protocol.ports import Verifier
-from fleet.protocol.records import Adopt, Drop
+from fleet.protocol.records import Adopt, Contradiction, Drop
 from sim.faults import reading
 from sim.faults.body import Body
 from sim.faults.case import START_MS
+from sim.faults.framing import Framing
 from sim.faults.promises import Promises
 from sim.faults.reading import CERTIFICATE, INTENT, PROPOSAL, REJECT, RELEASE, VOTE, Read
 from sim.faults.tubes import FOREVER, Tubes, meet
@@ -55,6 +56,8 @@ class Live:
     """Of the holder's clock at adoption."""
     orphaned: bool = False
     """Its node has crashed with the body beyond the point of no return."""
+    asleep: bool = False
+    """Its process is stopped before the point of no return: it does not pass that before it has looked again."""
 
 
 class Observer:
@@ -65,6 +68,7 @@ class Observer:
         self._verifier = verifier
         self.tubes = Tubes(engine.case.paths)
         self.promises = Promises(self.tubes, engine.case.eps_ms)
+        self.framing = Framing()
         self.live: dict[str, Live] = {}
         self._past: set[str] = set()
         self._clock_broken_ms: dict[str, int] = {}
@@ -81,7 +85,10 @@ class Observer:
         if message is None:
             self.fail("X1", f"{node.name} sends what is no message")
         elif message.sender == node.name:
-            self._listen(message)
+            self._listen(message, raw)
+            if node.name not in self._clock_broken_ms:
+                for text in self.framing.says(message):
+                    self.fail("X3", text)
             if message.kind == VOTE:
                 self._vote(node, message, raw)
             elif message.kind == CERTIFICATE:
@@ -93,14 +100,15 @@ class Observer:
         """A liar sends ``raw``: its word counts against it, and its proposals exist."""
         message = reading.read(raw)
         if message is not None and message.zone == "soak" and message.session == 1:
-            self._listen(message)
+            self._listen(message, raw)
 
-    def _listen(self, message: Read) -> None:
+    def _listen(self, message: Read, raw: bytes) -> None:
         kind, body = message.kind, message.body
         if kind == INTENT:
             self.promises.intent(message.sender, stamp_ms=body[2], live=body[15], dead=body[16])
         elif kind == PROPOSAL:
             self.promises.proposal(message.digest, body)
+            self.framing.proposals.setdefault(message.digest, raw)
         elif kind == RELEASE:
             for proposal in body[0]:
                 self.promises.dead(proposal, message.sender)
@@ -178,11 +186,17 @@ class Observer:
             self.fail("P4", f"{name} adopts {now + error_ms - proposal.decide_by_ms:.0f} ms after decide_by")
         self._can_drive(node, effect.plan)
         mine = Live(effect.proposal_hash, effect.lease_end_ms, uses, error_ms)
-        for other, theirs in self.live.items():
-            resource = meet(mine.uses, theirs.uses, error_ms - theirs.error_ms)
-            if other != name and resource is not None and not self._excused(name, other):
-                self.fail("S1", f"{name} and {other} hold resource {resource} at one time")
+        self._alone(name, mine)
         self.live[name] = mine
+
+    def _alone(self, name: str, mine: Live) -> None:
+        """S1: nobody else who may use its tube has one that meets that of ``name``."""
+        for other, theirs in self.live.items():
+            if other == name or theirs.asleep:
+                continue
+            resource = meet(mine.uses, theirs.uses, mine.error_ms - theirs.error_ms)
+            if resource is not None and not self._excused(name, other):
+                self.fail("S1", f"{name} and {other} hold resource {resource} at one time")
 
     def _can_drive(self, node: Node, plan: bytes) -> None:
         """P1: what is adopted goes on from where the body is, within the vehicle's limits."""
@@ -204,19 +218,49 @@ class Observer:
         if s < body.clear_mm - 1 and (effect.reason == "cleared" or s > 0.0 or node.name in self._past):
             self.fail("S6", f"{node.name} gives its tube back ({effect.reason}) at {s:.0f} of {body.clear_mm} mm")
 
-    def accused(self, node: Node, proof: object) -> None:
-        """X3: a proof that a core hands out is against a liar; nobody honest is ever framed."""
-        vehicle = getattr(proof, "vehicle", "")
+    def accused(self, node: Node, proof: Contradiction) -> None:
+        """X3: a proof that a core hands out is against a liar, and convinces others; nobody honest is ever framed."""
+        vehicle = proof.vehicle
         if vehicle in self._engine.nodes and vehicle not in self._clock_broken_ms:
             self.fail("X3", f"{node.name} holds a proof against {vehicle}, who kept the rules")
+        convicted = self.framing.convicts(proof)
+        if convicted != vehicle:
+            self.fail("X3", f"{node.name}'s proof against {vehicle} convicts {convicted or 'nobody'}")
+
+    def end(self) -> None:
+        """P14: at the end of the run no core does without somebody honest."""
+        for name, node in self._engine.nodes.items():
+            core = node.core
+            for vehicle in core.quarantined if core is not None else ():
+                if vehicle in self._engine.nodes and vehicle not in self._clock_broken_ms:
+                    self.fail("P14", f"{name} has quarantined {vehicle}, who kept the rules")
 
     def crashed(self, node: Node) -> None:
         """The tube of a node that was let pass stays in use until its body is clear."""
-        held = self.live.get(node.name)
-        if held is not None and node.passed:
+        held, body = self.live.get(node.name), node.body
+        if held is not None and node.passed and body is not None and body.at(self._engine.now_ms)[0] < body.clear_mm:
             held.orphaned = True
         elif held is not None:
             del self.live[node.name]
+
+    def resumed(self, node: Node) -> None:
+        """A restarted node goes on with the tube that its body has been driving."""
+        held = self.live.get(node.name)
+        if held is not None:
+            held.orphaned = False
+
+    def slept(self, node: Node) -> None:
+        """The process is stopped: its tube counts again once it runs, or its kernel has let it pass."""
+        held = self.live.get(node.name)
+        if held is not None and not node.passed:
+            held.asleep = True
+
+    def ticked(self, node: Node) -> None:
+        """A stopped process that runs again has looked around: what it still holds counts."""
+        held = self.live.get(node.name)
+        if held is not None and held.asleep:
+            held.asleep = False
+            self._alone(node.name, held)
 
     # Bodies.
 
@@ -225,14 +269,17 @@ class Observer:
         body, engine = node.body, self._engine
         if body is None or not node.passed or node.name in self._past:
             return
+        self.ticked(node)
         for other in engine.bodies:
             new = engine.now_ms < other.since_ms + max(_SEEN_MS)
-            if new or other.name in engine.nodes or body.resources().isdisjoint(other.resources()):
+            agreed = other.name in engine.nodes and not node.sight.active
+            if other is body or new or agreed or body.resources.isdisjoint(other.resources):
                 continue
             lies = other.name in engine.liars
             seen = (engine.now_ms - ago for ago in _SEEN_MS)
             if all(other.is_threat(t) and (not lies or other.at(t)[0] > _LIAR_MM) for t in seen):
-                self.fail("P10", f"{node.name} goes although {other.name} is in the way")
+                rule = "P9" if other.name in engine.nodes else "P10"
+                self.fail(rule, f"{node.name} goes although {other.name} is in the way")
 
     def passed(self, body: Body, node: Node | None, what: str, resource: int) -> None:
         """A body passes a point of its path."""
@@ -241,6 +288,8 @@ class Observer:
         if node is not None and what == "no_return":
             self._past.add(name)
             shown = self._engine.now_ms + node.error_ms()
+            if node.sight.active:
+                return
             if held is None or shown >= held.lease_end_ms - self._engine.case.eps_ms:
                 self.fail("P5", f"{name} passes its point of no return without a live commitment")
         elif what == "enter":

@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import hashlib
 import multiprocessing
+import os
 import signal
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
+from typing import IO
 
 import msgspec
 from msgspec import Struct
@@ -29,7 +32,8 @@ from sim.faults.silence import run_variants
 from sim.interrupt import Interrupt
 from sim.progress import Progress
 
-_CHUNK = 4
+_LONG = (100_000, 1_000_000)
+_CHUNK = 8
 """Seeds handed to a worker at a time."""
 
 
@@ -41,6 +45,7 @@ class SeedResult(Struct, frozen=True):
     events: int
     cpu_s: float
     adopted: int
+    by_sight: int
     contacts: int
     """With bodies that had no right to be there; honest vehicles had no part in them."""
     simulated_s: float
@@ -64,6 +69,7 @@ class Report:
     events: int = 0
     cpu_s: float = 0.0
     adopted: int = 0
+    by_sight: int = 0
     contacts: int = 0
     variants: int = 0
     vehicle_hours: float = 0.0
@@ -78,6 +84,7 @@ class Report:
         self.events += result.events
         self.cpu_s += result.cpu_s
         self.adopted += result.adopted
+        self.by_sight += result.by_sight
         self.contacts += result.contacts
         self.variants += result.variants
         self.vehicle_hours += result.simulated_s * result.vehicles / 3600.0
@@ -117,7 +124,7 @@ def run_seed(profile: str, seed: int, variants: int = 0) -> SeedResult:
         violations += more
         events += events_more
     return SeedResult(
-        seed, profile, events, time.process_time() - began, out.adopted, out.contacts, out.end_ms * 1e-3,
+        seed, profile, events, time.process_time() - began, out.adopted, out.by_sight, out.contacts, out.end_ms * 1e-3,
         len(case.vehicles), out.digest, counts, dimensions(case), tuple(violations), variants, code_digest(),
     )  # fmt: skip
 
@@ -145,13 +152,19 @@ def soak(options: Options) -> Report:
     report = Report(options.profile, len(options.seeds))
     for result in known:
         report.add(result)
+    report.wanted = len(options.seeds)
     done = {result.seed for result in known}
     left = [seed for seed in options.seeds if seed not in done]
-    with Interrupt() as interrupt, Progress(options.shown) as progress:
+    with Interrupt() as interrupt, Progress(options.shown) as progress, ExitStack() as stack:
+        file = _open(options.resume)
+        if file is not None:
+            stack.enter_context(file)
         progress.start(f"soak {options.profile}", len(options.seeds), "seeds")
         for result in _results(options, left):
             report.add(result)
-            _append(options.resume, result)
+            if file is not None:
+                file.write(msgspec.json.encode(result) + b"\n")
+                file.flush()
             bad = f", {len(report.failed)} seeds with violations" if report.failed else ""
             progress.count(report.seeds, f"{report.events:.3g} events, {report.rate / 1e3:.0f} k/s of a core{bad}")
             if interrupt.caught is not None:
@@ -199,12 +212,17 @@ def _known(options: Options) -> list[SeedResult]:
     return found
 
 
-def _append(path: Path | None, result: SeedResult) -> None:
-    if path is not None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        torn = path.exists() and path.stat().st_size and not path.read_bytes().endswith(b"\n")
-        with path.open("ab") as file:
-            file.write((b"\n" if torn else b"") + msgspec.json.encode(result) + b"\n")
+def _open(path: Path | None) -> IO[bytes] | None:
+    """The results file, at its end; a line that an interruption cut short is closed first."""
+    if path is None:
+        return None
+    path.parent.mkdir(parents=True, exist_ok=True)
+    file = path.open("ab+")
+    if file.tell():
+        file.seek(-1, os.SEEK_END)
+        if file.read(1) != b"\n":
+            file.write(b"\n")
+    return file
 
 
 def table(report: Report) -> str:
@@ -213,7 +231,8 @@ def table(report: Report) -> str:
     lines = [
         f"profile {report.profile}: {report.seeds} of {report.wanted} seeds, {report.events} events, "
         f"{report.rate:,.0f} events/s of a core, {report.vehicle_hours:.2f} vehicle-hours",
-        f"commitments {report.adopted}, contacts with bodies that had no right {report.contacts}, "
+        f"commitments {report.adopted}, crossings by sight {report.by_sight}, "
+        f"contacts with bodies that had no right {report.contacts}, "
         f"silence variants {report.variants}",
         "events: " + ", ".join(f"{name} {count}" for name, count in report.counts.items() if count),
         "",
@@ -221,8 +240,17 @@ def table(report: Report) -> str:
         *(f"{name:36s} {count:7d}" for name, count in sorted(report.dims.items())),
         "",
         *_verdict(report, bound),
+        _outlook(report),
     ]
     return "\n".join(lines)
+
+
+def _outlook(report: Report) -> str:
+    """What a long soak of this profile would take, by the rate of this one."""
+    if not report.cpu_s:
+        return ""
+    hours = [f"{count:,} seeds {count / report.seeds * report.cpu_s / 7200.0:.1f} h" for count in _LONG]
+    return f"at this rate, on two cores: {', '.join(hours)}"
 
 
 def _verdict(report: Report, bound: float) -> Iterable[str]:

@@ -150,7 +150,7 @@ def test_canary_a_vehicle_that_does_not_wait_for_its_turn_is_noticed(monkeypatch
 
 
 def test_canary_a_vehicle_that_agrees_with_itself_out_of_turn_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(RightOfWay, "silent_first", lambda *_: False)
+    monkeypatch.setattr(RightOfWay, "silent_waits", lambda *_: False)
     assert run(Fleet(starts("S", "E"), radio=False), 30.0)[0] > 1
 
 

@@ -6,18 +6,25 @@ from __future__ import annotations
 
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
+from sim.faults.case import read_case
 from sim.faults.draw import draw
 from sim.faults.engine import Engine
 from tests.protocol.mutants import MUTANTS, SEEDS_MAX, Mutant
 
+CASES = Path(__file__).parents[1] / "sim" / "faults" / "testdata"
+
 
 def caught(mutant: Mutant, seeds: range) -> tuple[int, str, str] | None:
-    """(first seed, rule, text) that shows the mutant; None: no seed does."""
+    """(first seed, rule, text) that shows the mutant, 0 for its kept case; None: nothing does."""
     with pytest.MonkeyPatch.context() as patch:
         mutant.apply(patch)
+        if mutant.case:
+            violations = Engine(read_case(CASES / f"{mutant.case}.case")).run().violations
+            return (0, violations[0].rule, violations[0].text) if violations else None
         for seed in seeds:
             violations = Engine(draw(seed, mutant.profile)).run().violations
             if violations:

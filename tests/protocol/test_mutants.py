@@ -11,20 +11,16 @@ QUICK = ("no_persist", "no_fsync", "majority_vote", "lock_per_epoch")
 """Caught within a few seeds; the rest take longer."""
 
 
-HARD = ("sign_after_restart", "replay_accepted")
-"""No seed is known that shows them (docs/reference/fault-simulation.md)."""
-
-
 def by_name(mutant: Mutant) -> str:
     return mutant.name
 
 
-@pytest.mark.parametrize("mutant", [m for m in MUTANTS if m.name in QUICK], ids=by_name)
+@pytest.mark.parametrize("mutant", [m for m in MUTANTS if m.name in QUICK or m.case], ids=by_name)
 def test_a_mutant_is_caught_at_once(mutant: Mutant) -> None:
-    assert caught(mutant, range(1, 13)) is not None
+    assert caught(mutant, range(1, 25)) is not None
 
 
 @pytest.mark.soak
-@pytest.mark.parametrize("mutant", [m for m in MUTANTS if m.name not in (*QUICK, *HARD)], ids=by_name)
+@pytest.mark.parametrize("mutant", [m for m in MUTANTS if m.name not in QUICK and not m.case], ids=by_name)
 def test_every_mutant_is_caught(mutant: Mutant) -> None:
     assert caught(mutant, range(1, SEEDS_MAX + 1)) is not None

@@ -30,7 +30,7 @@ def test_no_seed_breaks_a_property(profile: str, seeds: int) -> None:
         out = run(seed, profile)
         assert out.violations == [], f"again: fleet soak --seeds {seed} --profile {profile}"
         adopted += out.adopted
-    assert adopted > seeds, "runs in which nothing is agreed show nothing"
+    assert 2 * adopted > seeds, "runs in which nothing is agreed show nothing"
 
 
 def test_a_case_without_faults_brings_all_across_without_an_abort() -> None:
@@ -52,10 +52,10 @@ def test_the_same_seed_gives_the_same_run(profile: str) -> None:
     assert first.events == second.events
 
 
-def test_another_hash_seed_gives_the_same_runs() -> None:
+def test_fifty_seeds_are_the_same_in_another_process_with_another_hash_seed() -> None:
     program = (
         "from sim.faults.draw import draw; from sim.faults.engine import Engine\n"
-        "print([Engine(draw(s, p)).run().digest for p in ('nightly', 'byzantine') for s in (2, 3)])"
+        "print([Engine(draw(s, p)).run().digest for p, n in (('byzantine', 46), ('nightly', 4)) for s in range(n)])"
     )
     answers = set()
     for hash_seed in ("1", "2"):
@@ -78,8 +78,10 @@ def test_every_fault_and_every_lie_is_drawn() -> None:
         for seed in range(200):
             seen.update(dimensions(draw(seed, profile)))
     for word in (
-        "split", "one_way", "flap", "blackout", "deaf", "mute", "shadow", "pause", "lease_pause", "clock_step",
-        "lost_estimate", "crash torn_tail", "crash before_apply", "crash after_first_send", "duplicates", "reordering",
+        "split to 2 s", "one_way above 2 s", "flap above 2 s", "blackout above 2 s", "deaf to 2 s", "mute to 2 s",
+        "shadow above 2 s", "pause to 2 s", "lease_pause above 2 s", "clock_step 1000 ms", "clock_step 20 ms",
+        "lost_estimate to 0.5 s", "crash torn_tail", "crash before_apply", "crash after_first_send", "duplicates 100%",
+        "reordering", "loss 100% bursts", "delay tail 60000 ms", "clock drift to 200 ppm", "liars 3 of 4",
         "unconnected, drives without right", "Ed25519", *(f"lie {lie}" for lie in LIES),
     ):  # fmt: skip
         assert seen[word] > 0, word

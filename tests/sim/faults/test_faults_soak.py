@@ -49,15 +49,6 @@ def test_silence_keeps_safe_runs_safe() -> None:
     assert events > 1000
 
 
-@pytest.mark.soak
-def test_thousands_of_silence_variants_stay_safe() -> None:
-    for seed in range(1, 101):
-        for profile in ("ci", "nightly", "byzantine"):
-            case = draw(seed, profile)
-            violations, _ = run_variants(case, Engine(case).run().deliveries, 20)
-            assert violations == [], f"fleet soak --seeds {seed} --profile {profile} --variants 20"
-
-
 def test_a_failing_case_is_made_small_and_fails_again_from_its_file(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
