@@ -12,8 +12,8 @@ from sim.faults.model_step import Step
 QUICK = (
     (Model(2, 1, 12), (266, 281, 16)),
     (Model(2, 1, 12, liar=True), (344, 359, 16)),
-    (Model(2, 1, 10, late=2), (167, 181, 15)),
-    (Model(2, 2, 7), (770, 987, 218)),
+    (Model(2, 1, 10, late=2), (169, 181, 13)),
+    (Model(2, 2, 7), (769, 987, 219)),
     (Model(3, 1, 7), (241, 272, 32)),
 )
 """Model -> states, transitions, transitions into a state already known."""
