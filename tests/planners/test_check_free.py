@@ -12,7 +12,7 @@ import shapely
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from planners.check_free import Track, _gaps, check_free_space
+from planners.check_free import Track, check_free_space, gaps
 
 NOTHING = np.empty((0, 3))
 
@@ -121,4 +121,4 @@ def test_gaps_agree_with_shapely(a: tuple[float, ...], b: tuple[float, ...], cor
     shape = (shapely.Point, shapely.LineString, None, shapely.Polygon)[len(second) - 1]
     assert shape is not None
     other = shape(second[0]) if len(second) == 1 else shape(second)
-    assert _gaps(first[None], second[None])[0] == pytest.approx(shapely.Polygon(first).distance(other), abs=1e-9)
+    assert gaps(first[None], second[None])[0] == pytest.approx(shapely.Polygon(first).distance(other), abs=1e-9)
