@@ -24,6 +24,8 @@ _PATIENCE_MS = 10_000
 """... and one that could, but does not come to it, after so long."""
 _SETTLED_MS = 300
 """Nothing in sight has moved for so long."""
+_TIE_MS = 600
+"""Who stopped within so long of each other stopped together: the same as on the vehicle (right_of_way.py)."""
 _TURN_MS = 4_000
 """Who does not start within so long lets the next one go first."""
 
@@ -69,7 +71,14 @@ class BySight:
             self._turn_ms = t
 
     def _first(self) -> str:
-        return min(self._stood, key=lambda name: (self._passes.get(name, 0), self._stood[name], name))
+        """Of those that have let the fewest turns pass, the one that stands for longest; names decide near ties.
+
+        Each sees the others stop a little later than itself: by times alone two could both be first for ever.
+        """
+        fewest = min(self._passes.get(name, 0) for name in self._stood)
+        able = [name for name in self._stood if self._passes.get(name, 0) == fewest]
+        longest_ms = min(self._stood[name] for name in able)
+        return min(name for name in able if self._stood[name] <= longest_ms + _TIE_MS)
 
     def may_start(self, now: int) -> bytes | None:
         """The plan to cross by, if this vehicle, which stands before its line, may start now."""

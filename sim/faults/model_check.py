@@ -74,6 +74,7 @@ class Checker:
             found.committed += any(state.held)
             if state.step >= self.model.steps:
                 continue
+            new = []
             for choice in self._choices(state):
                 following, digest = Step(self, state, choice).run()
                 found.transitions += 1
@@ -81,7 +82,8 @@ class Checker:
                     found.merged += 1
                 else:
                     seen.add(digest)
-                    stack.append(following)
+                    new.append(following)
+            stack += reversed(new)  # without a fault first: where it ends early, late faults have been tried
         return found
 
     def core(self, index: int) -> Core:

@@ -356,7 +356,7 @@ def judge_skips_batch(patch: Patch) -> None:
     patch.setattr(Judge, "verify", apart)
 
 
-STAND = "p08-both-stand"
+STAND, START = "p08-both-stand", "p09-both-start"
 MUTANTS = (
     Mutant("no_persist", "a vote is sent and never written", no_persist),
     Mutant("no_fsync", "a vote is written and not flushed before it is sent", no_fsync),
@@ -368,7 +368,7 @@ MUTANTS = (
     Mutant("sign_after_restart", "a restarted node signs at once", sign_after_restart, "nightly"),
     Mutant("no_quiet_after_restart", "after a restart the refused may be signed", no_quiet_after_restart, "nightly"),
     Mutant("standing_leaves_out", "one that stands leaves out one that stands", standing_leaves_out, "nightly", STAND),
-    Mutant("by_sight_without_looking", "by sight, nobody is stopped for", by_sight_without_looking, "nightly", STAND),
+    Mutant("by_sight_without_looking", "by sight, nobody is stopped for", by_sight_without_looking, "nightly", START),
     Mutant("clock_doubt_unsaid", "a clock that has jumped is trusted", clock_doubt_unsaid, "nightly"),
     Mutant("duplicate_vote_counted", "a vote heard twice counts twice", duplicate_vote_counted),
     Mutant("release_before_clear", "the tube is given back on entering", release_before_clear),
