@@ -25,8 +25,9 @@ if TYPE_CHECKING:
     from sim.faults.engine import Engine
     from sim.faults.node import Node
 
-_SEEN_MS = (220, 330, 450)
-"""A body that was in the way at all these times before a vehicle went past its point of no return was there to see."""
+_SEEN_MS = (0, 100, 220, 330, 450)
+"""A body that was in the way at all these times before a vehicle went past its point of no return was there to see;
+one that has left meanwhile is not in the way any more."""
 _LIAR_MM = 4_000
 """A liar's body this far past the line is where no announcement of its has it."""
 _SPEED_MPS, _ACCEL_MPS2 = 12.5, 6.5
