@@ -9,6 +9,7 @@ from fleet.node.assembly import Assembly, Berth
 from fleet.node.controllers import CONTROLLERS
 from fleet.node.driver import Node
 from fleet.node.parts import NO_DOUBTS, Doubts, Noter
+from fleet.node.ranked import RankedPlanner
 from fleet.node.road import place_on
 from fleet.node.stopwatch import Stopwatch
 from fleet.protocol.restore import Restored
@@ -21,7 +22,9 @@ from planners.welfare import Welfare
 from sim import reactive
 from sim.node_office import NodeOffice
 from sim.reactive import ReactiveCar
+from sim.scenario import Scenario
 from sim.stage import Actor, Stage
+from sim.till import Till, charter_of, has_mechanism
 from sim.vehicle_backend import SimVehicle
 
 
@@ -39,18 +42,24 @@ class NodeFactory:
 
     def __init__(
         self, stage: Stage, planner: str, seed: int, period_s: float, watch: Stopwatch, controller: str = "feedback",
-        spacing: Spacing = COMFORTABLE,
+        spacing: Spacing = COMFORTABLE, scenario: Scenario | None = None,
     ) -> None:  # fmt: skip
         self._period_s = period_s
         self.reactive = planner == reactive.NAME
         """Vehicles have no nodes; the planner is then for free-flow times only."""
         charter = default_charter()
+        self.office = NodeOffice(seed, watch, stage.zone_map.digest)
+        self.till: Till | None = None
+        if scenario is not None and has_mechanism(scenario):
+            charter = charter_of(scenario)
+            self.till = Till(scenario, stage, self.office, charter.starvation_bound_s)
         welfare = Welfare.of_thousandths(charter.weights_milli, charter.starvation_bound_s)
         name = FirstCome.name if self.reactive else planner
-        self.office = NodeOffice(seed, watch, stage.zone_map.digest)
+        made = make_planner(name, stage.zone_map, stage.conflicts, spacing, welfare)
         self.assembly = Assembly(
-            stage.zone_map, stage.conflicts, make_planner(name, stage.zone_map, stage.conflicts, spacing, welfare),
+            stage.zone_map, stage.conflicts, made if self.till is None else RankedPlanner(made, self.till.rank),
             self.office.keyring, session=seed, period_s=period_s, watch=watch, controller=CONTROLLERS[controller],
+            charter=charter,
         )  # fmt: skip
         shared = self.assembly
         self.roads, self.book, self.verifier = shared.roads, shared.book, shared.verifier
@@ -88,11 +97,16 @@ class NodeFactory:
         self, actor: Actor, hardware: VehicleInterface, note: Noter, start_s_m: float, restored: Restored | None,
         doubts: Doubts = NO_DOUBTS,
     ) -> Node:  # fmt: skip
-        name, office = actor.vehicle_id, self.office
-        return self.assembly.node(
+        name, office, till = actor.vehicle_id, self.office, self.till
+        heard = note if till is None else till.listen(name, note)
+        node = self.assembly.node(
             Berth(name, actor.vehicle, actor.path_id), hardware, office.signer(name), office.medium(name),
-            office.draw(name), note, start_s_m=start_s_m, restored=restored, doubts=doubts,
+            office.draw(name), heard, start_s_m=start_s_m, restored=restored, doubts=doubts,
         )  # fmt: skip
+        if till is not None:
+            node.voice = till.voice(name, note)
+            till.attend(name, node)
+        return node
 
     def make_reactive(self, actor: Actor, hardware: SimVehicle) -> ReactiveCar:
         """One vehicle that only avoids what it sees."""

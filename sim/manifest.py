@@ -7,9 +7,9 @@ import sys
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 
-from fleet.charter.model import default_charter
 from sim.scenario import Scenario
 from sim.stage import Stage
+from sim.till import charter_of
 
 
 def manifest(scenario: Scenario, stage: Stage, command_line: str) -> dict[str, object]:
@@ -29,7 +29,7 @@ def manifest(scenario: Scenario, stage: Stage, command_line: str) -> dict[str, o
         "backend": scenario.world,
         "mechanism": scenario.mechanism,
         "spacing": asdict(scenario.spacing.spacing),
-        "charter_id": default_charter().charter_id().hex(),
+        "charter_id": charter_of(scenario).charter_id().hex(),
         "map_digest": stage.zone_map.digest,
         "versions": versions,
         "command_line": command_line or " ".join(sys.argv),

@@ -61,6 +61,8 @@ class SiteNodeFactory:
     """Makes the nodes of one run on a site."""
 
     reactive = False
+    till = None
+    """Vehicles on a site go by arrival."""
 
     def __init__(self, site: Site, seed: int, period_s: float, watch: Stopwatch) -> None:
         self.site, self._period_s, self._watch = site, period_s, watch

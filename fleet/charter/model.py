@@ -15,7 +15,7 @@ from types import MappingProxyType
 from fleet.errors import CharterError
 
 CHARTER_VERSION = 1
-MECHANISMS = ("first_come",)
+MECHANISMS = ("first_come", "emergency_only", "karma", "vcg", "lottery", "max_pressure")
 NAME_CHARS_MAX = 64
 WEIGHT_MILLI_MAX = 1_000_000
 STARVATION_S_MAX = 3600

@@ -10,9 +10,7 @@ from typing import Any
 from fleet.errors import ConfigError, RemoteProtocolError
 from fleet.mechanism.accounts import Ledger, Receipt, gini, replay
 from fleet.node.signing import Keyring
-
-FILE_NAME = "karma.jsonl"
-"""First line: who began with what, who joined later, and the keys; then one receipt per line."""
+from sim.run_folder import KARMA
 
 
 def check_accounts(run: Path) -> tuple[str, bool]:
@@ -23,7 +21,7 @@ def check_accounts(run: Path) -> tuple[str, bool]:
     ConfigError
         There is no such file, or it is not one of accounts.
     """
-    file = run / FILE_NAME if run.is_dir() else run
+    file = run / KARMA if run.is_dir() else run
     if not file.is_file():
         raise ConfigError(f"{file}: No such file; only runs with mechanism karma have accounts")
     lines = file.read_text(encoding="utf-8").splitlines()

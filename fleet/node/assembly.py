@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from fleet.charter.model import default_charter
+from fleet.charter.model import Charter, default_charter
 from fleet.node.bodies import scale_of, wire_body
 from fleet.node.control import Tracker
 from fleet.node.driver import Node
@@ -122,11 +122,14 @@ class Assembly:
     period_s : float
     watch : Stopwatch
     controller : callable, optional
+    charter : Charter, optional
+        Default: the built-in one.
     """
 
     def __init__(
         self, zone_map: ZoneMap, conflicts: ConflictTables, planner: JointPlanner, keyring: Verifier, *,
         session: int, period_s: float, watch: Stopwatch, controller: ControllerMaker = Tracker,
+        charter: Charter | None = None,
     ) -> None:  # fmt: skip
         self.roads = Roads(zone_map)
         self.book = PlanBook(self.roads)
@@ -136,7 +139,7 @@ class Assembly:
         self.planning_s: list[float] = []
         self._session, self._period_s, self._watch = session, period_s, watch
         self._codec = Codec(TimedKeyring(keyring, watch))
-        self._charter_id = default_charter().charter_id()
+        self._charter_id = (charter or default_charter()).charter_id()
         self._map_digest = bytes.fromhex(zone_map.digest)[:8]
 
     def node(

@@ -24,6 +24,7 @@ from fleet.node.planner_guard import GuardedPlanner
 from fleet.node.planning import clear_rear_s_m
 from fleet.node.sight import BySight
 from fleet.node.surroundings import ANNOUNCE_S
+from fleet.node.voice import PLAIN, Voice
 from fleet.protocol.records import Adopt, Drop, Local
 from fleet.protocol.records import Commitment as Held
 from fleet.protocol.table import Phase
@@ -68,6 +69,8 @@ class Node:
         self._committed: TimedPath | None = None
         self._plan_raw = b""
         self._hearing = Hearing(parts.name, parts.core, parts.codec, parts.book, parts.session)
+        self.voice: Voice = PLAIN
+        """What it says of its urgency; set before the first tick."""
         self._breached = False
         self._wanted = True
         self._calm = False
@@ -97,6 +100,15 @@ class Node:
     def committed(self) -> bool:
         """Whether that is an agreed plan through a zone."""
         return self._committed is not None
+
+    @property
+    def spoken(self) -> tuple[str, int, int] | None:
+        """(zone, since when it waits, urgency) as it says them; None: it is engaged with no zone."""
+        engagement = self._engagement
+        if engagement is None:
+            return None
+        zone_id, arrived_ms = engagement.passage.zone_id, engagement.arrived_ms
+        return zone_id, arrived_ms, self.voice.urgency_milli(zone_id, arrived_ms)
 
     @property
     def phase_name(self) -> str:
@@ -247,7 +259,8 @@ class Node:
         clear = clear_rear_s_m(self.road.length_m, passage.exit_s_m, self.road.after(passage), self.body)
         if engagement is not None:
             parts.core.disengage(now_ms)
-        self._engagement = Engagement(passage, clear, arrived_ms=now_ms)
+        arrived_ms = self.voice.arrived_ms(passage.zone_id, now_ms)
+        self._engagement = Engagement(passage, clear, arrived_ms=arrived_ms)
         self.sight.enter(now_ms)
         parts.judge.enter(passage.zone_id)
         parts.zone_planner.enter(passage.zone_id)
@@ -377,6 +390,7 @@ class Node:
             arrived_ms=engagement.arrived_ms,
             eta_ms=now_ms + int(1000.0 * room / max(1.0 * self.scale, status.v_mps)),
             plan=self._plan_raw,
+            urgency=self.voice.urgency_milli(engagement.passage.zone_id, engagement.arrived_ms),
             wants_commit=self._wanted,
             pnr_passed=self._committed is not None and status.past_no_return,
             has_contingency=status.rest is not Rest.NONE,
