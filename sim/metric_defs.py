@@ -131,7 +131,7 @@ DEFINITIONS: tuple[MetricDef, ...] = (
         "urgency_weighted_delay_s",
         "s",
         "urgency-delay/1",
-        "Mean delay, a vehicle of full urgency counting ten times; waits so far of those that have not finished included",
+        "Mean delay, a vehicle of full urgency counting ten times; who has not left counts until the end",
         "traffic",
     ),
     _D(

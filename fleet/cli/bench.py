@@ -210,6 +210,33 @@ def protocol(sections: tuple[str, ...], vehicles: int, out: Path, quiet: bool) -
     return 0
 
 
+@command.command("alignment")
+@click.option("--section", "sections", multiple=True, metavar="NAME", help="Only this; repeatable.")
+@click.option(
+    "--out", default=Path("runs/bench"), show_default=True, type=click.Path(file_okay=False, path_type=Path),
+    help="Folder for alignment.md and the runs; a run that is there already is not driven again.",
+)  # fmt: skip
+@click.option("--quick", is_flag=True, help="Fewer samples: whether it works, not the published figures.")
+def alignment(sections: tuple[str, ...], out: Path, quick: bool) -> int:
+    """Alignment of the group: each figure beside its gate, each section on its own."""
+    from sim.align_bench import SECTIONS as PARTS
+    from sim.align_bench import Settings as Options
+
+    for name in sections:
+        if name not in PARTS:
+            raise click.UsageError(f"--section {name}: there is no such section; known: {', '.join(PARTS)}")
+    settings = Options(out, quick, lambda line: click.echo(line, err=True))
+    out.mkdir(parents=True, exist_ok=True)
+    parts = []
+    for name in sections or tuple(PARTS):
+        found = PARTS[name](settings)
+        click.echo(f"{name}\n\n{found}\n")
+        parts.append(f"## {name}\n\n{found}\n")
+    (out / "alignment.md").write_text("\n".join(parts), encoding="utf-8")
+    click.echo(f"tables: {out / 'alignment.md'}", err=True)
+    return 0
+
+
 @command.command("ros")
 @click.option("--nodes", default="4,8", show_default=True, callback=_numbers, help="Sizes of the fleet.")
 @click.option(
