@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 from pathlib import Path
 from time import process_time
 
@@ -18,6 +19,7 @@ from fleet.mechanism.properties import PROPERTIES
 from fleet.mechanism.registry import BUILT_IN, guarded
 from fleet.mechanism.suite import verify
 from sim.align_bench import Settings
+from sim.demand import chance
 from sim.mechanism_metrics import weighted_delay_s
 from sim.run_folder import RunFolder, VehicleRecord
 from sim.runner import RunOptions, run
@@ -35,16 +37,20 @@ POPULATIONS = {
     "reference, bids of 0 or 1 only": replace(REFERENCE, bid_max=1, balance_max=24),
 }
 ATTACKS = ("overbidder", "whitewasher", "late_arrival_liar")
+WAVES, WAVE_S, SPREAD_S = 4, 25.0, 1.5
+"""Eight vehicles, two of each arm, come within so short a time that somebody has to wait; then the place empties.
+In a steady queue a vehicle's place is decided by who stands in front of it, whatever its urgency."""
 _SCENARIO = """\
 name: {name}
-map: {{builtin: four_way, arm_m: 150}}
+map: {{builtin: four_way, lanes: 2, arm_m: 150}}
 demand:
-  poisson: {{vph: 450, until_s: {until_s}}}
+  vehicles:
+{vehicles}
 world: kinematic
-planner: {planner}
+planner: welfare
 mechanism: {mechanism}
 claims: {claims}
-urgency: [{{share: 0.2}}]
+urgency: [{{share: 0.25}}]
 attackers: [{attackers}]
 seed: {seed}
 duration_s_max: 600
@@ -188,13 +194,12 @@ def attack(settings: Settings, kind: str, defence: bool) -> tuple[float, float, 
 
 
 def drive(
-    settings: Settings, seed: int, *, mechanism: str, claims: str = "policy", planner: str = "welfare",
-    attackers: str = "",
+    settings: Settings, seed: int, *, mechanism: str, claims: str = "policy", attackers: str = ""
 ) -> Drive:  # fmt: skip
     """One run, or what it left in the folder of runs."""
-    until_s = 45 if settings.quick else 90
+    waves = 1 if settings.quick else WAVES
     words = "".join(ch if ch.isalnum() else "_" for ch in attackers)
-    name = f"{mechanism}_{claims}_{planner}_{until_s}_{seed}{words}"[:60]
+    name = f"{mechanism}_{claims}_{waves}_{seed}{words}"[:60]
     folder = settings.out / "mechanism" / name
     if not (folder / "metrics.json").is_file():
         settings.say(f"run {name}")
@@ -202,8 +207,7 @@ def drive(
         file = settings.out / "mechanism" / f"{name}.yaml"
         text = _SCENARIO.format(
             name=name,
-            until_s=until_s,
-            planner=planner,
+            vehicles=_vehicles(seed, waves),
             mechanism=mechanism,
             claims=claims,
             attackers=attackers,
@@ -212,6 +216,15 @@ def drive(
         file.write_text(text, encoding="utf-8")
         run(load_scenario(str(file)), folder, RunOptions(folder, progress=False, mcap=False))
     return _read(folder)
+
+
+def _vehicles(seed: int, waves: int) -> str:
+    lines = []
+    for wave, arm, movement in product(range(waves), "NESW", ("left", "straight")):
+        name = f"w{wave}{arm}{movement[0]}"
+        at_s = round(wave * WAVE_S + SPREAD_S * chance(seed, "wave", name), 2)
+        lines.append(f"    - {{id: {name}, approach: {arm}, movement: {movement}, arrival_s: {at_s}}}")
+    return "\n".join(lines)
 
 
 def _read(folder: Path) -> Drive:
