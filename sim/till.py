@@ -17,7 +17,7 @@ from fleet.mechanism.accounts import Ledger, gini, signed
 from fleet.mechanism.claims import ClaimDesk, Credential, Grant
 from fleet.mechanism.equilibrium import Equilibrium, Population, solve
 from fleet.mechanism.interface import OFFICE, URGENCY_MAX, URGENCY_WEIGHT, Claim, Due, Evidence, Situation
-from fleet.mechanism.karma import bid_milli
+from fleet.mechanism.karma import Karma, bid_milli
 from fleet.mechanism.registry import guarded
 from fleet.node.driver import Node
 from fleet.node.parts import Noter
@@ -59,6 +59,8 @@ class Till:
         self._note: Noter = lambda now_ms, kind, detail: None
         self.ledger: Ledger | None = None
         self._endowment: dict[str, int] = {}
+        if isinstance(self.mechanism.mechanism, Karma):
+            self.mechanism.mechanism.reveals = bid_table(self._share()).reveals()
         if self.mechanism.accounts:
             self._endowment = {name: opening_balance(self.attackers.get(name), self._drawn(name)) for name in names}
             self.ledger = Ledger(self._endowment, self._ring.verify)

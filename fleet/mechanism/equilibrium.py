@@ -85,6 +85,20 @@ class Equilibrium:
         return min(int(np.searchsorted(np.cumsum(row), luck, side="right")), self.population.bid_max, balance)
 
 
+    def reveals(self) -> tuple[int, ...]:
+        """For each bid the urgency that it stands for, in thousandths of the greatest above the least; never falling.
+
+        A bid is no measure of urgency: who has little to spend bids little. What it says is who bids so in
+        equilibrium.
+        """
+        urgency, share = np.array(self.population.urgency), np.array(self.population.share)
+        who = np.einsum("k,u,kux->ux", self.balances, share, self.policy)
+        level = (urgency - urgency.min()) / max(1e-12, float(np.ptp(urgency)))
+        mean = (level @ who) / np.maximum(who.sum(axis=0), 1e-9)
+        found: list[int] = np.rint(1000.0 * np.maximum.accumulate(np.minimum(mean, 1.0))).astype(int).tolist()
+        return tuple(found)
+
+
 @lru_cache(maxsize=16)
 def solve(population: Population = REFERENCE, rounds: int = ROUNDS) -> Equilibrium:
     """The equilibrium of a population: damped, slowly cooling best responses. About two CPU seconds."""

@@ -34,8 +34,16 @@ def covered(claim: Claim) -> int:
     return min(bid_units(claim.urgency_milli), max(0, claim.balance))
 
 
+LINEAR = tuple(bid_milli(units) for units in range(BID_MAX + 1))
+
+
 class Karma:
-    """Who bids most goes first and pays its bid to a peer."""
+    """Who bids most goes first and pays its bid to a peer.
+
+    ``reveals``: for each bid from 0 to ``BID_MAX``, the urgency in thousandths that it stands for, never falling. A
+    planner that weighs takes these; an order needs only the bids. The equilibrium knows them
+    (:meth:`fleet.mechanism.equilibrium.Equilibrium.reveals`).
+    """
 
     name = "karma"
     summary = "bids from capped accounts, paid to a peer that makes way (default for fleets with urgencies)"
@@ -50,9 +58,13 @@ class Karma:
     )
     accounts = True
 
+    def __init__(self, reveals: tuple[int, ...] = LINEAR) -> None:
+        self.reveals = reveals
+
     def decide(self, situation: Situation, meter: Meter) -> Choice:
         """See :class:`fleet.mechanism.interface.Mechanism`."""
-        return ranked(situation, meter, lambda claim: bid_milli(covered(claim)))
+        bids = ranked(situation, meter, covered)
+        return Choice(bids.order, tuple(self.reveals[units] for units in bids.weight_milli))
 
     def dues(self, situation: Situation, first: str, meter: Meter) -> tuple[Due, ...]:
         """The bid of ``first``, to those of other approaches that still wait, the longest waiting first."""

@@ -7,6 +7,8 @@ import pytest
 
 from fleet.errors import ConfigError
 from fleet.mechanism.equilibrium import REFERENCE, Population, long_run_cost, overbidding, solve
+from fleet.mechanism.interface import Choice, Claim, Meter, Situation
+from fleet.mechanism.karma import Karma, bid_milli
 
 POPULATIONS = (REFERENCE, Population((1.0, 10.0), (0.8, 0.2)))
 
@@ -31,6 +33,16 @@ def test_bids_are_covered_and_rise_with_urgency() -> None:
         for luck in (0.0, 0.5, 0.999):
             low, high = (found.bid(balance, urgency, luck) for urgency in (0, 1))
             assert 0 <= low <= high <= min(balance, REFERENCE.bid_max)
+
+
+def test_a_bid_reveals_who_bids_so_and_a_planner_that_weighs_is_told_that() -> None:
+    reveals = solve(REFERENCE).reveals()
+    assert len(reveals) == REFERENCE.bid_max + 1
+    assert list(reveals) == sorted(reveals)
+    assert reveals[0] < 50 < 950 < reveals[5]
+    claims = [Claim("low", 0, "a", bid_milli(1), balance=9), Claim("high", 1, "b", bid_milli(5), balance=9)]
+    choice = Karma(reveals).decide(Situation.of("z", 1, 2, claims), Meter(9))
+    assert choice == Choice(("high", "low"), (reveals[5], reveals[1]))
 
 
 @pytest.mark.parametrize("wrong", [{"alpha": 1.0}, {"share": (0.5, 0.6)}, {"endowment": 0}, {"endowment": 41}])
