@@ -96,9 +96,9 @@ class Tally:
         return digest_of("ACCORD/tally/v1", self.document()).hex()
 
 
-def ballot_fault(charter: Charter, ballot: Ballot, verify: Verify) -> str:
-    """Empty, or why this ballot does not count, looked at alone."""
-    voters = {one.public_key: one for one in charter.signatories}
+def ballot_fault(charter: Charter, ballot: Ballot, verify: Verify, electorate: Charter) -> str:
+    """Empty, or why this ballot does not count, looked at alone; ``electorate`` as for :func:`tally`."""
+    voters = {one.public_key: one for one in electorate.signatories}
     if ballot.poll != charter.poll_id().hex():
         return f"is for another text (poll {ballot.poll[:16]}, this is {charter.poll_id().hex()[:16]})"
     if ballot.voter not in voters:
@@ -118,30 +118,35 @@ def ballot_fault(charter: Charter, ballot: Ballot, verify: Verify) -> str:
     return ""
 
 
-def tally(charter: Charter, ballots: Sequence[Ballot], verify: Verify) -> tuple[Tally, list[Refused]]:
+def tally(
+    charter: Charter, ballots: Sequence[Ballot], verify: Verify, electorate: Charter
+) -> tuple[Tally, list[Refused]]:
     """Count what counts.
+
+    ``electorate`` is the parent that is amended: its signatories decide, by its voting rule, so that nobody is voted
+    out by a text that leaves him out. A first charter is its own.
 
     Two different ballots of one key cancel neither: the earlier (by stamp, then by digest) counts, the other is
     refused. Where no operator's ballot counts, the weights stay as the draft has them.
     """
-    names = {one.public_key: one.name for one in charter.signatories}
+    names = {one.public_key: one.name for one in electorate.signatories}
     refused, counted = [], {}
     for ballot in sorted(ballots, key=lambda ballot: (ballot.stamp_s, ballot.digest())):
         name = names.get(ballot.voter, ballot.voter[:16])
-        fault = ballot_fault(charter, ballot, verify)
+        fault = ballot_fault(charter, ballot, verify, electorate)
         if not fault and ballot.voter in counted:
             fault = "double: this key has voted already"
         if fault:
             refused.append(Refused(name, fault))
         else:
             counted[ballot.voter] = ballot
-    operators = charter.people(OPERATOR)
+    operators = electorate.people(OPERATOR)
     cast = [counted[one.public_key] for one in operators if one.public_key in counted]
     weights, bound = dict(charter.weights_milli), charter.starvation_bound_s
     if cast:
-        weights = voted_weights(charter.voting_rule, SOFT_RULES, [ballot.weights_milli for ballot in cast])
+        weights = voted_weights(electorate.voting_rule, SOFT_RULES, [ballot.weights_milli for ballot in cast])
         bound = median([ballot.starvation_bound_s for ballot in cast])
-    reviewers = [one for one in charter.people(SAFETY_REVIEWER) if one.public_key in counted]
+    reviewers = [one for one in electorate.people(SAFETY_REVIEWER) if one.public_key in counted]
     vetoes = tuple(sorted(one.name for one in reviewers if not counted[one.public_key].approve))
     yes = sum(ballot.approve for ballot in cast)
     outcome = amendment_passes(yes, len(operators), vetoes)

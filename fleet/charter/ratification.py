@@ -56,7 +56,7 @@ def check_ratified(one: Ratified, parent: Charter | None, verify: Verify) -> str
         return f"its parent is {charter.parent[:16] or 'none'}, and that is not the charter given as its parent"
     if not charter.signatories:
         return "it names no signatories, so nobody can ratify it"
-    counted, refused = tally(charter, one.ballots, verify)
+    counted, refused = tally(charter, one.ballots, verify, parent or charter)
     if refused:
         return f"ballot of {refused[0].voter}: {refused[0].reason}"
     if counted != one.tally:

@@ -90,7 +90,7 @@ def independent_markets(columns: Sequence[Sequence[int]]) -> list[Fraction]:
     count = len(columns[0])
     levels = sorted({vote for column in columns for vote in column} | {WEIGHT_SUM_MILLI})
     times = sorted({Fraction(level, k) for level in levels for k in range(1, count + 1)} | {Fraction(0)})
-    at = bisect_left(times, WEIGHT_SUM_MILLI, key=lambda t: sum(_medians(columns, t), Fraction(0)))
+    at = bisect_left(times, Fraction(WEIGHT_SUM_MILLI), key=lambda t: sum(_medians(columns, t), Fraction(0)))
     after = _medians(columns, times[at])
     if sum(after) == WEIGHT_SUM_MILLI:
         return after
