@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
-from fleet.charter.model import default_charter
+from fleet.charter.model import Charter
 from fleet.node.assembly import Assembly, Berth
+from fleet.node.charter_book import planner_maker
 from fleet.node.controllers import CONTROLLERS
 from fleet.node.driver import Node
 from fleet.node.parts import NO_DOUBTS, Doubts, Noter
@@ -15,9 +17,7 @@ from fleet.protocol.restore import Restored
 from hardware.base import VehicleInterface
 from planners.first_come import FirstCome
 from planners.interface import JointPlanner
-from planners.registry import make_planner
 from planners.spacing import COMFORTABLE, Spacing
-from planners.welfare import Welfare
 from sim import reactive
 from sim.node_office import NodeOffice
 from sim.reactive import ReactiveCar
@@ -39,18 +39,17 @@ class NodeFactory:
 
     def __init__(
         self, stage: Stage, planner: str, seed: int, period_s: float, watch: Stopwatch, controller: str = "feedback",
-        spacing: Spacing = COMFORTABLE,
+        spacing: Spacing = COMFORTABLE, line: Sequence[Charter] = (),
     ) -> None:  # fmt: skip
         self._period_s = period_s
         self.reactive = planner == reactive.NAME
         """Vehicles have no nodes; the planner is then for free-flow times only."""
-        charter = default_charter()
-        welfare = Welfare.of_thousandths(charter.weights_milli, charter.starvation_bound_s)
         name = FirstCome.name if self.reactive else planner
         self.office = NodeOffice(seed, watch, stage.zone_map.digest)
         self.assembly = Assembly(
-            stage.zone_map, stage.conflicts, make_planner(name, stage.zone_map, stage.conflicts, spacing, welfare),
+            stage.zone_map, stage.conflicts, planner_maker(name, stage.zone_map, stage.conflicts, spacing),
             self.office.keyring, session=seed, period_s=period_s, watch=watch, controller=CONTROLLERS[controller],
+            line=line,
         )  # fmt: skip
         shared = self.assembly
         self.roads, self.book, self.verifier = shared.roads, shared.book, shared.verifier
