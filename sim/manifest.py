@@ -7,12 +7,14 @@ import sys
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 
-from fleet.charter.model import default_charter
+from sim.charter_setup import Charters, no_charters
 from sim.scenario import Scenario
 from sim.stage import Stage
 
 
-def manifest(scenario: Scenario, stage: Stage, command_line: str) -> dict[str, object]:
+def manifest(
+    scenario: Scenario, stage: Stage, command_line: str, charters: Charters | None = None
+) -> dict[str, object]:
     """The part of ``run.json`` that is known before the run."""
     names = ("accord-fleet", "numpy", "numba", "shapely", "casadi", "pybullet", "msgspec", "pynacl", "pyarrow")
     versions = {"python": platform.python_version()}
@@ -29,7 +31,7 @@ def manifest(scenario: Scenario, stage: Stage, command_line: str) -> dict[str, o
         "backend": scenario.world,
         "mechanism": scenario.mechanism,
         "spacing": asdict(scenario.spacing.spacing),
-        "charter_id": default_charter().charter_id().hex(),
+        **(charters or no_charters()).manifest(),
         "map_digest": stage.zone_map.digest,
         "versions": versions,
         "command_line": command_line or " ".join(sys.argv),

@@ -13,6 +13,7 @@ import math
 
 from fleet.node.accounting import Accounting
 from fleet.node.bodies import planner_body, scale_of
+from fleet.node.charter_book import Line
 from fleet.node.effects import carry_out
 from fleet.node.engagement import Engagement
 from fleet.node.foresight import Foresight
@@ -98,6 +99,10 @@ class Node:
     def committed(self) -> bool:
         """Whether that is an agreed plan through a zone."""
         return self._committed is not None
+
+    def order_charter(self, line: Line, why: str) -> None:
+        """Take another charter up as soon as that is safe; ``why``: rollout or rollback."""
+        self._parts.seat.order(line, why)
 
     @property
     def phase_name(self) -> str:
