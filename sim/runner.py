@@ -13,7 +13,7 @@ from __future__ import annotations
 import contextlib
 import gc
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
@@ -68,6 +68,8 @@ class RunOptions:
     progress: bool = True
     mcap: bool = True
     command_line: str = ""
+    prepare: Callable[[NodeFactory], None] | None = None
+    """Called with the factory of the nodes before the run."""
 
 
 def settle_memory() -> None:
@@ -121,6 +123,8 @@ def run(scenario: Scenario, out: Path, options: RunOptions) -> Summary:
                 scenario.spacing.spacing, charters.line,
             )  # fmt: skip
             charters.enter(factory.assembly.charters)
+            if options.prepare is not None:
+                options.prepare(factory)
             progress.say("measuring free flow")
             free = _free_flow(scenario, stage, factory, period_ms)
         else:
@@ -130,20 +134,19 @@ def run(scenario: Scenario, out: Path, options: RunOptions) -> Summary:
         for outline in stage.obstacles:
             world.add_obstacle(outline)
         with Interrupt() as interrupt:
-            head = manifest(scenario, stage, options.command_line, charters)
-            log = RunLog.create(out, head, stage.zone_map, mcap=options.mcap)
+            about = manifest(scenario, stage, options.command_line, charters)
+            log = RunLog.create(out, about, stage.zone_map, mcap=options.mcap)
             watch.restart()
             store = clean_store(out) if scenario.control.store == "files" else None
             shelf = EvidenceShelf(out, factory.office.certificate)
             if isinstance(factory, NodeFactory):
                 entrance = Entrance(stage, factory.roads, factory.verifier)
                 running = Run(scenario, stage, world, factory, log, watch, free, entrance, shelf, store)
-                running.charters = charters
             else:
                 from sim.site_run import SiteRun
 
                 running = SiteRun(scenario, stage, world, factory, log, watch, shelf, store)
-            started = perf_counter()
+            running.charters, started = charters, perf_counter()
 
             def finish(status: int) -> Summary:
                 timings = {**running.timings(), "setup": started - began}
