@@ -62,7 +62,6 @@ def command() -> None:
       fleet charter gate charters
       fleet charter sign charters --key ana.key
       fleet charter ratify charters
-      fleet run four_way.yaml        (with  charter: charters/current.json  in it)
     """
 
 
