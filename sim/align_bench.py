@@ -22,5 +22,14 @@ class Settings:
     """Takes a line about progress."""
 
 
-SECTIONS: dict[str, Callable[[Settings], str]] = {}
+def _charter(settings: Settings) -> str:
+    """Voting, rulebook, and what a charter costs on the way of a decision."""
+    from sim.align_bench_charter import tables
+
+    return tables(settings)
+
+
+SECTIONS: dict[str, Callable[[Settings], str]] = {
+    "charter": _charter,
+}
 """Name -> what measures it and returns its tables as Markdown."""

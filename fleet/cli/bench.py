@@ -21,6 +21,7 @@ def command() -> None:
       fleet bench speed --repeats 3 --only kinematic
       fleet bench planning --section demand --vph 300 --seeds 1
       fleet bench protocol --section latency --section scale
+      fleet bench alignment --section charter
     """
 
 
@@ -207,6 +208,33 @@ def protocol(sections: tuple[str, ...], vehicles: int, out: Path, quiet: bool) -
     out.mkdir(parents=True, exist_ok=True)
     (out / "protocol.md").write_text(text, encoding="utf-8")
     click.echo(f"tables: {out / 'protocol.md'}", err=True)
+    return 0
+
+
+@command.command("alignment")
+@click.option("--section", "sections", multiple=True, metavar="NAME", help="Only this; repeatable.")
+@click.option("--quick", is_flag=True, help="Few samples: whether it works.")
+@click.option(
+    "--out", default=Path("runs/bench"), show_default=True, type=click.Path(file_okay=False, path_type=Path),
+    help="Folder for alignment.md.",
+)  # fmt: skip
+def alignment(sections: tuple[str, ...], quick: bool, out: Path) -> int:
+    """The group's alignment: every figure that the charter and the mechanisms are held to."""
+    from sim.align_bench import SECTIONS as PARTS
+    from sim.align_bench import Settings as Options
+
+    for name in sections:
+        if name not in PARTS:
+            raise click.UsageError(f"--section {name}: there is no such section; known: {', '.join(PARTS)}")
+    options = Options(out, quick, lambda line: click.echo(line, err=True))
+    parts = []
+    for name in sections or tuple(PARTS):
+        found = PARTS[name](options)
+        click.echo(f"{name}\n\n{found}\n")
+        parts.append(f"## {name}\n\n{found}\n")
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "alignment.md").write_text("\n".join(parts), encoding="utf-8")
+    click.echo(f"tables: {out / 'alignment.md'}", err=True)
     return 0
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from fleet.charter.model import Charter
-from fleet.charter.rulebook import TIER_NAMES, choose
+from fleet.charter.rulebook import TIER_NAMES, Choice, choose
 from fleet.node.planner_guard import GuardedPlanner
 from planners.check import Verifier
 from planners.interface import Body, Commitment, JointPlan, JointPlanner, Request
@@ -36,7 +36,8 @@ class Weighed:
     violations: tuple[Mapping[str, int], ...]
     chosen: str
     rule: str
-    """Whose rank decided, by the first rule in it; empty: nothing did, the first of those that tie is taken."""
+    """That decided; of a rank with several, the one that made most of the difference. Empty: none did, and the first
+    of those that tie is taken."""
     tier: str
     tied: tuple[str, ...]
 
@@ -83,7 +84,7 @@ class RulebookPlanner:
             return answers[names[0]]
         rows = [self.violations(answers[name], requests, commitments, now_ms) for name in names]
         choice = choose(self._book, rows)
-        decided = self._book.rows[choice.rank][0][0] if choice.rank >= 0 else -1
+        decided = self._decisive(rows, choice)
         self.last = Weighed(
             names,
             tuple({rule: row[k] for k, rule in enumerate(self._book.names) if row[k]} for row in rows),
@@ -93,6 +94,16 @@ class RulebookPlanner:
             tuple(names[k] for k in choice.tied) if len(choice.tied) > 1 else (),
         )
         return answers[names[choice.index]]
+
+    def _decisive(self, rows: Sequence[Sequence[int]], choice: Choice) -> int:
+        """The rule, of the rank that decided, in which the chosen plan is best against some other; -1: none is."""
+        if choice.rank < 0:
+            return -1
+        best = rows[choice.index]
+        gains = {
+            rule: weight * max(row[rule] - best[rule] for row in rows) for rule, weight in self._book.rows[choice.rank]
+        }
+        return max(gains, key=lambda rule: (gains[rule], -rule))
 
     def violations(
         self, answer: JointPlan, requests: Sequence[Request], commitments: Sequence[Commitment], now_ms: int
