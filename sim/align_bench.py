@@ -22,6 +22,13 @@ class Settings:
     """Takes a line about progress."""
 
 
+def _charter(settings: Settings) -> str:
+    """Voting, rulebook, and what a charter costs on the way of a decision."""
+    from sim.align_bench_charter import tables
+
+    return tables(settings)
+
+
 def _mechanism(settings: Settings) -> str:
     """Who goes first: equilibrium, promises, time, price of anarchy, attacks."""
     from sim.align_bench_mechanism import section
@@ -29,5 +36,8 @@ def _mechanism(settings: Settings) -> str:
     return section(settings)
 
 
-SECTIONS: dict[str, Callable[[Settings], str]] = {"mechanism": _mechanism}
+SECTIONS: dict[str, Callable[[Settings], str]] = {
+    "charter": _charter,
+    "mechanism": _mechanism,
+}
 """Name -> what measures it and returns its tables as Markdown."""

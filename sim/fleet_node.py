@@ -2,29 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
-from fleet.charter.model import default_charter
+from fleet.charter.model import Charter, default_charter
 from fleet.node.assembly import Assembly, Berth
+from fleet.node.charter_book import planner_maker
 from fleet.node.controllers import CONTROLLERS
 from fleet.node.driver import Node
 from fleet.node.parts import NO_DOUBTS, Doubts, Noter
-from fleet.node.ranked import RankedPlanner
+from fleet.node.ranked import ranked_maker
 from fleet.node.road import place_on
 from fleet.node.stopwatch import Stopwatch
 from fleet.protocol.restore import Restored
 from hardware.base import VehicleInterface
 from planners.first_come import FirstCome
 from planners.interface import JointPlanner
-from planners.registry import make_planner
 from planners.spacing import COMFORTABLE, Spacing
-from planners.welfare import Welfare
 from sim import reactive
 from sim.node_office import NodeOffice
 from sim.reactive import ReactiveCar
 from sim.scenario import Scenario
 from sim.stage import Actor, Stage
-from sim.till import Till, charter_of, has_mechanism
+from sim.till import Till, has_mechanism
 from sim.vehicle_backend import SimVehicle
 
 
@@ -42,24 +42,22 @@ class NodeFactory:
 
     def __init__(
         self, stage: Stage, planner: str, seed: int, period_s: float, watch: Stopwatch, controller: str = "feedback",
-        spacing: Spacing = COMFORTABLE, scenario: Scenario | None = None,
+        spacing: Spacing = COMFORTABLE, line: Sequence[Charter] = (), scenario: Scenario | None = None,
     ) -> None:  # fmt: skip
         self._period_s = period_s
         self.reactive = planner == reactive.NAME
         """Vehicles have no nodes; the planner is then for free-flow times only."""
-        charter = default_charter()
         self.office = NodeOffice(seed, watch, stage.zone_map.digest)
-        self.till: Till | None = None
-        if scenario is not None and has_mechanism(scenario):
-            charter = charter_of(scenario)
-            self.till = Till(scenario, stage, self.office, charter.starvation_bound_s)
-        welfare = Welfare.of_thousandths(charter.weights_milli, charter.starvation_bound_s)
         name = FirstCome.name if self.reactive else planner
-        made = make_planner(name, stage.zone_map, stage.conflicts, spacing, welfare)
+        make = planner_maker(name, stage.zone_map, stage.conflicts, spacing)
+        self.till: Till | None = None
+        charter = line[0] if line else default_charter()
+        if scenario is not None and has_mechanism(scenario, charter):
+            self.till = Till(scenario, stage, self.office, charter)
+            make = ranked_maker(make, self.till.rank)
         self.assembly = Assembly(
-            stage.zone_map, stage.conflicts, made if self.till is None else RankedPlanner(made, self.till.rank),
-            self.office.keyring, session=seed, period_s=period_s, watch=watch, controller=CONTROLLERS[controller],
-            charter=charter,
+            stage.zone_map, stage.conflicts, make, self.office.keyring,
+            session=seed, period_s=period_s, watch=watch, controller=CONTROLLERS[controller], line=line,
         )  # fmt: skip
         shared = self.assembly
         self.roads, self.book, self.verifier = shared.roads, shared.book, shared.verifier

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from pathlib import Path
 
-from fleet.charter.model import default_charter
+from fleet.charter.model import Charter, default_charter
 from fleet.node.assembly import TimedKeyring, TimedSigner, past_of, stable_log
 from fleet.node.bodies import wire_body
 from fleet.node.signing import Keyring, Signer, simulation_seed
@@ -25,12 +25,12 @@ from sim.stage import Actor
 class NodeOffice:
     """Of one run; ``map_digest`` pins the map or site in every intent."""
 
-    def __init__(self, seed: int, watch: Stopwatch, map_digest: str) -> None:
+    def __init__(self, seed: int, watch: Stopwatch, map_digest: str, charter: Charter | None = None) -> None:
         self.seed, self.watch = seed, watch
         self.keyring = Keyring()
         self._media: dict[str, Medium] = {}
         self.codec = Codec(TimedKeyring(self.keyring, watch))
-        self._charter_id = default_charter().charter_id()
+        self._charter_id = (charter or default_charter()).charter_id()
         self._map_digest = bytes.fromhex(map_digest)[:8]
 
     def enrol(self, name: str, store_folder: Path | None) -> None:

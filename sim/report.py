@@ -26,7 +26,9 @@ from sim.summary import shown, title_of, with_contact_check
 from sim.trajectory_log import read_trajectories
 
 TEMPLATE = Path(__file__).parent / "report_template.html"
-_SHOWN_KEYS = ("planner", "backend", "mechanism", "seed", "charter_id", "scenario", "command_line", "versions")
+_SHOWN_KEYS = (
+    "planner", "backend", "mechanism", "seed", "charter_id", "charters", "scenario", "command_line", "versions",
+)  # fmt: skip
 COMPARE_STYLE = Path(__file__).parent / "report_compare.css"
 _LESS_IS_BETTER = frozenset(
     "contacts contacts_caused_by_honest rss_violations unfinished mean_delay_s p95_delay_s delay_s_max"

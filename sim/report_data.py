@@ -31,7 +31,7 @@ _RATE_S = 0.1
 _SAMPLE_BYTES = 5 * 2 * 4 / 3
 _AGREEMENT_COUNT_MAX = 4_000
 _EVENT_COUNT_MAX = 400
-_LISTED = ("contact", "fallback", "breach", "refusal", "abort", "quarantine", "escalation")
+_LISTED = ("contact", "fallback", "breach", "refusal", "abort", "quarantine", "escalation", "charter")
 WAIT_CROSSING_S, WAIT_LANE_S = 5.0, 3.0
 """A vehicle that came this soon after another left the ground it needed is taken to have waited for it."""
 _WAIT_DELAY_S = 0.5
@@ -230,9 +230,22 @@ def _events(decisions: Sequence[Decision], analysis: Analysis, notes: list[str])
         notes.append(f"{_EVENT_COUNT_MAX} of {len(others):,} events are listed, gravest first; decisions.jsonl has all")
     for record in others[:_EVENT_COUNT_MAX]:
         events.append(
-            {"t": record.time_ms * 1e-3, "kind": record.kind, "node": record.node, "text": reasons_of(record.detail)}
+            {"t": record.time_ms * 1e-3, "kind": record.kind, "node": record.node, "text": _event_text(record)}
         )
     return sorted(events, key=lambda event: (event["t"], event["kind"], event["node"]))
+
+
+def _event_text(record: Decision) -> str:
+    """What an event says beside its kind."""
+    detail = record.detail
+    if record.kind == "charter":
+        to = f"{detail.get('name', '')} {str(detail.get('to', detail.get('charter', '')))[:12]}".strip()
+        heard = f", hearing {detail['peer']}" if detail.get("peer") else ""
+        return f"{str(detail.get('state', '')).replace('_', ' ')}: {to}{heard}"
+    if record.kind == "escalation" and "peer_charter" in detail:
+        unknown = f"{detail['peer']} speaks {str(detail['peer_charter'])[:12]}"
+        return f"{detail['reason']}: {unknown}, unknown here; {str(detail['response']).replace('_', ' ')}"
+    return reasons_of(detail)
 
 
 def _metric(metric: Metric, checks: Sequence[Expectation]) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import contextlib
 import gc
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -32,6 +32,7 @@ from planners.timed_path import TimedPath
 from sim import reactive
 from sim.attackers import urgency_of
 from sim.car import Car
+from sim.charter_setup import Charters, charters_of
 from sim.crashes import Crashes, Switch
 from sim.entrance import Entrance, Gate
 from sim.fleet_node import NodeFactory, clean_store
@@ -69,6 +70,8 @@ class RunOptions:
     progress: bool = True
     mcap: bool = True
     command_line: str = ""
+    prepare: Callable[[NodeFactory], None] | None = None
+    """Called with the factory of the nodes before the run."""
 
 
 def settle_memory() -> None:
@@ -114,22 +117,27 @@ def run(scenario: Scenario, out: Path, options: RunOptions) -> Summary:
         progress.say(f"building {scenario.name}")
         stage = build_stage(scenario)
         period_ms = round(scenario.control.period_s * 1000.0)
+        charters = charters_of(scenario)
         factory: NodeFactory | SiteNodeFactory
         if stage.site is None:
             factory = NodeFactory(
                 stage, scenario.planner, scenario.seed, period_ms * 1e-3, watch, scenario.control.controller,
-                scenario.spacing.spacing, scenario,
+                scenario.spacing.spacing, charters.line, scenario,
             )  # fmt: skip
+            charters.enter(factory.assembly.charters)
+            if options.prepare is not None:
+                options.prepare(factory)
             progress.say("measuring free flow")
             free = _free_flow(scenario, stage, factory, period_ms)
         else:
             from sim.site_node import SiteNodeFactory
 
-            factory = SiteNodeFactory(stage.site, scenario.seed, period_ms * 1e-3, watch)
+            factory = SiteNodeFactory(stage.site, scenario.seed, period_ms * 1e-3, watch, charters.line[0])
         for outline in stage.obstacles:
             world.add_obstacle(outline)
         with Interrupt() as interrupt:
-            log = RunLog.create(out, manifest(scenario, stage, options.command_line), stage.zone_map, mcap=options.mcap)
+            about = manifest(scenario, stage, options.command_line, charters)
+            log = RunLog.create(out, about, stage.zone_map, mcap=options.mcap)
             watch.restart()
             store = clean_store(out) if scenario.control.store == "files" else None
             shelf = EvidenceShelf(out, factory.office.certificate)
@@ -140,7 +148,7 @@ def run(scenario: Scenario, out: Path, options: RunOptions) -> Summary:
                 from sim.site_run import SiteRun
 
                 running = SiteRun(scenario, stage, world, factory, log, watch, shelf, store)
-            started = perf_counter()
+            running.charters, started = charters, perf_counter()
 
             def finish(status: int) -> Summary:
                 timings = {**running.timings(), "setup": started - began}
@@ -201,6 +209,7 @@ class Run:
         self._proposed_ms: dict[str, int] = {}
         """Proposal -> when it was made."""
         self.now_ms = 0
+        self.charters: Charters | None = None
 
     def loop(self, progress: Progress, interrupt: Interrupt) -> None:
         """Step until everybody has left, the time is over, or somebody interrupts."""
@@ -237,6 +246,8 @@ class Run:
         self._enter()
         for switch in self._crashes.due(now_ms):
             self._switch(now_ms, switch)
+        if self.charters is not None:
+            self.charters.roll_out(now_ms, self._factory, self._cars, self._log.decision)
         watch.enter("control")
         self._drive(now_ms)
         watch.leave()

@@ -23,9 +23,11 @@ from sim.scenario_records import (
     Control,
     CountDemand,
     Demand,
+    FleetSpec,
     Legacy,
     MapSpec,
     PoissonDemand,
+    Rollout,
     Scenario,
     ScenarioDocument,
     SiteSpec,
@@ -60,6 +62,7 @@ __all__ = [
 ]
 
 Named = TypeVar("Named", VehicleDemand, TaskDemand)
+Chartered = TypeVar("Chartered", FleetSpec, Rollout)
 
 SCENARIOS = Path(__file__).parent / "scenarios"
 
@@ -170,9 +173,24 @@ def _from_yaml(path: Path) -> Scenario:
         demand = msgspec.structs.replace(demand, vehicles=resolved)
     if demand.tasks is not None:
         demand = msgspec.structs.replace(demand, tasks=tuple(_own_vehicle(path, task) for task in demand.tasks))
+    document = _own_charters(path, document)
     return _complete(
         msgspec.structs.replace(document, map=map_spec, demand=demand, vehicle=_vehicle_file(path, "vehicle", vehicle)),
         path,
+    )
+
+
+def _own_charters(path: Path, document: ScenarioDocument) -> ScenarioDocument:
+    """``document`` with the charters that it names as absolute paths."""
+
+    def beside(key: str, entry: Chartered) -> Chartered:
+        return msgspec.structs.replace(entry, charter=_beside(path, key, entry.charter))
+
+    return msgspec.structs.replace(
+        document,
+        charter=None if document.charter is None else _beside(path, "charter", document.charter),
+        fleets=tuple(beside("fleets.charter", fleet) for fleet in document.fleets),
+        rollout=tuple(beside("rollout.charter", rollout) for rollout in document.rollout),
     )
 
 

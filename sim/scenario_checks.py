@@ -55,6 +55,7 @@ def check_document(document: ScenarioDocument, source: str) -> None:
     for name, bound in document.expectations.items():
         if isinstance(bound, str) and bound != "all":
             raise ConfigError(f"{source}: expectations.{name}: {bound!r} is neither a number nor all")
+    _check_charters(source, document)
     _check_map(source, document.map)
     _check_demand(source, document)
     for index, legacy in enumerate(document.legacy):
@@ -72,6 +73,22 @@ def check_name(source: str, key: str, value: str, known: Collection[str]) -> Non
     close = difflib.get_close_matches(value, known, n=1)
     hint = f"; did you mean {close[0]}?" if close else ""
     raise ConfigError(f"{source}: {key}: unknown name {value!r}; known: {', '.join(known)}{hint}")
+
+
+def _check_charters(source: str, document: ScenarioDocument) -> None:
+    """Vehicles on a site, and such without agreement, have one charter that never changes."""
+    if document.map.site is not None or document.planner == "reactive":
+        for key in ("fleets", "rollout"):
+            if getattr(document, key):
+                raise ConfigError(f"{source}: {key}: only vehicles that agree in lanes meet under several charters")
+    if document.demand.vehicles is not None:
+        known = {entry.id for entry in document.demand.vehicles}
+        for key, entries in (("fleets", document.fleets), ("rollout", document.rollout)):
+            named = [name for entry in entries for name in entry.vehicles or ()]
+            stray = next((name for name in named if name not in known), None)
+            if stray is not None:
+                names = ", ".join(sorted(known))
+                raise ConfigError(f"{source}: {key}: no vehicle {stray!r} in demand.vehicles; known: {names}")
 
 
 def _check_map(source: str, spec: MapSpec) -> None:

@@ -201,6 +201,27 @@ class SpacingChoice(_Record, frozen=True, kw_only=True):
         return replace(PRESETS[self.preset], **{name: value for name, value in given.items() if value is not None})
 
 
+_Names = Annotated[
+    tuple[Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_.-]{1,32}$")], ...], msgspec.Meta(min_length=1)
+]
+
+
+class FleetSpec(_Record, frozen=True, kw_only=True):
+    """Vehicles of the demand that have a charter of their own."""
+
+    charter: str
+    vehicles: _Names
+
+
+class Rollout(_Record, frozen=True, kw_only=True):
+    """A charter that is given out at ``at_s``; each vehicle takes it up when that is safe."""
+
+    at_s: NonNegative
+    charter: str
+    vehicles: _Names | None = None
+    """Left out: all that have no charter of their own by ``fleets``."""
+
+
 def default_expectations() -> dict[str, int | float | str]:
     return {"contacts": 0, "finished": "all"}
 
@@ -217,6 +238,15 @@ class ScenarioDocument(_Record, frozen=True, kw_only=True):
     world: str = "bullet"
     planner: str = "first_come"
     mechanism: str = "first_come"
+    charter: str | None = None
+    """Path of a ratified charter; left out: the built-in one."""
+    allow_draft: bool = False
+    """Also take charters that are drafts."""
+    fleets: tuple[FleetSpec, ...] = ()
+    rollout: tuple[Rollout, ...] = ()
+    """Charters given out during the run."""
+    start_unix_s: Annotated[int, msgspec.Meta(ge=0, le=2**40)] | None = None
+    """When the run is taken to start, for the validity of charters; left out: now."""
     spacing: SpacingChoice = SpacingChoice()
     network: NetworkConfig = NetworkConfig()
     legacy: tuple[Legacy, ...] = ()

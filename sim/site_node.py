@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from fleet.charter.model import Charter
 from fleet.errors import HardwareError
 from fleet.node.bodies import scale_of
 from fleet.node.free_book import FreeBook
@@ -64,12 +65,14 @@ class SiteNodeFactory:
     till = None
     """Vehicles on a site go by arrival."""
 
-    def __init__(self, site: Site, seed: int, period_s: float, watch: Stopwatch) -> None:
+    def __init__(
+        self, site: Site, seed: int, period_s: float, watch: Stopwatch, charter: Charter | None = None
+    ) -> None:
         self.site, self._period_s, self._watch = site, period_s, watch
         self.book = FreeBook(site.zone_map, site.shapes)
         self.roads = self.book.roads
         self.planning_s: list[float] = []
-        self.office = NodeOffice(seed, watch, site.zone_map.digest)
+        self.office = NodeOffice(seed, watch, site.zone_map.digest, charter)
 
     def make(self, actor: Actor, hardware: VehicleInterface, note: Noter, store_folder: Path | None = None) -> FreeNode:
         """The node of one vehicle, enrolled and ready for its first tick."""

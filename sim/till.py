@@ -29,8 +29,10 @@ from sim.attackers import claims_ms, entry_of, is_uncovered, is_witnessed, openi
 from sim.demand import chance
 from sim.node_office import NodeOffice
 from sim.scenario import Scenario, Urgency
+from sim.scenario_checks import RANKED_PLANNERS
 from sim.stage import Stage
 
+FIRST_COME = "first_come"
 PATIENCE = 0.98
 """Of the bid table: what the next crossing counts against this one."""
 TOLERANCE_MS = 2_000
@@ -41,8 +43,8 @@ _PASSES = 100
 class Till:
     """Of one run."""
 
-    def __init__(self, scenario: Scenario, stage: Stage, office: NodeOffice, starvation_s: int) -> None:
-        self.mechanism = guarded(scenario.mechanism, starvation_s * 1000)
+    def __init__(self, scenario: Scenario, stage: Stage, office: NodeOffice, charter: Charter) -> None:
+        self.mechanism = guarded(mechanism_of(scenario, charter), charter.starvation_bound_s * 1000)
         self._scenario, self._office = scenario, office
         self._weighs = scenario.planner.startswith("welfare")
         self._origin = {path_id: path.origin for path_id, path in stage.zone_map.paths.items()}
@@ -279,19 +281,29 @@ def bid_table(urgent_share: float) -> Equilibrium:
     return solve(Population((1.0, 1.0 + URGENCY_WEIGHT), (1.0 - urgent_share, urgent_share), PATIENCE))
 
 
-def has_mechanism(scenario: Scenario) -> bool:
-    """Whether there is more to do than to let vehicles go in order of arrival, as they are."""
-    return scenario.mechanism != "first_come" or bool(scenario.attackers)
+def mechanism_of(scenario: Scenario, charter: Charter) -> str:
+    """The scenario's, or else the charter's."""
+    return scenario.mechanism if scenario.mechanism != FIRST_COME else charter.mechanism
+
+
+def has_mechanism(scenario: Scenario, charter: Charter) -> bool:
+    """Whether there is more to do than to let vehicles go in order of arrival, as they are.
+
+    Baselines have a rule of their own, whatever a charter says.
+    """
+    ranked = scenario.planner.partition("+")[0] in RANKED_PLANNERS
+    return ranked and (mechanism_of(scenario, charter) != FIRST_COME or bool(scenario.attackers))
 
 
 def charter_of(scenario: Scenario) -> Charter:
-    """The charter of the scenario's fleet: with a mechanism urgency counts.
+    """The charter of a scenario that names none: the built-in one, but with its mechanism urgency counts.
 
     No charter can adopt ``stated``, the foil; it is run under a charter without a mechanism.
     """
     charter = default_charter()
-    if not has_mechanism(scenario):
+    if not has_mechanism(scenario, charter):
         return charter
     name = scenario.mechanism if scenario.mechanism in MECHANISMS else charter.mechanism
-    weights = {**charter.weights_milli, "urgency": 1000 * URGENCY_WEIGHT}
+    delay = 1000 // (1 + URGENCY_WEIGHT)
+    weights = dict.fromkeys(charter.weights_milli, 0) | {"delay": delay, "urgency": 1000 - delay}
     return replace(charter, mechanism=name, weights_milli=weights)

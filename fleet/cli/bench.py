@@ -21,6 +21,7 @@ def command() -> None:
       fleet bench speed --repeats 3 --only kinematic
       fleet bench planning --section demand --vph 300 --seeds 1
       fleet bench protocol --section latency --section scale
+      fleet bench alignment --section charter
     """
 
 
@@ -212,26 +213,26 @@ def protocol(sections: tuple[str, ...], vehicles: int, out: Path, quiet: bool) -
 
 @command.command("alignment")
 @click.option("--section", "sections", multiple=True, metavar="NAME", help="Only this; repeatable.")
+@click.option("--quick", is_flag=True, help="Few samples: whether it works.")
 @click.option(
     "--out", default=Path("runs/bench"), show_default=True, type=click.Path(file_okay=False, path_type=Path),
-    help="Folder for alignment.md and the runs; a run that is there already is not driven again.",
+    help="Folder for alignment.md and runs; a run that is there already is not driven again.",
 )  # fmt: skip
-@click.option("--quick", is_flag=True, help="Fewer samples: whether it works, not the published figures.")
-def alignment(sections: tuple[str, ...], out: Path, quick: bool) -> int:
-    """Alignment of the group: each figure beside its gate, each section on its own."""
+def alignment(sections: tuple[str, ...], quick: bool, out: Path) -> int:
+    """The group's alignment: every figure beside its gate, each section on its own."""
     from sim.align_bench import SECTIONS as PARTS
     from sim.align_bench import Settings as Options
 
     for name in sections:
         if name not in PARTS:
             raise click.UsageError(f"--section {name}: there is no such section; known: {', '.join(PARTS)}")
-    settings = Options(out, quick, lambda line: click.echo(line, err=True))
-    out.mkdir(parents=True, exist_ok=True)
+    options = Options(out, quick, lambda line: click.echo(line, err=True))
     parts = []
     for name in sections or tuple(PARTS):
-        found = PARTS[name](settings)
+        found = PARTS[name](options)
         click.echo(f"{name}\n\n{found}\n")
         parts.append(f"## {name}\n\n{found}\n")
+    out.mkdir(parents=True, exist_ok=True)
     (out / "alignment.md").write_text("\n".join(parts), encoding="utf-8")
     click.echo(f"tables: {out / 'alignment.md'}", err=True)
     return 0

@@ -15,6 +15,7 @@ import click
 from fleet.cli.preflight_facts import from_folder
 from fleet.errors import ConfigError
 from fleet.node.assembly import Assembly, Berth, past_of
+from fleet.node.charter_book import planner_maker
 from fleet.node.controllers import CONTROLLERS
 from fleet.node.driver import Node
 from fleet.node.road import place_on
@@ -26,7 +27,6 @@ from hardware.preflight import Facts, failed, judge
 from hardware.ros2_bridge import FIRMWARE
 from hardware.ros2_crew import Orders
 from hardware.supervisor import Link
-from planners.registry import PLANNERS
 from sim.scenario import Scenario
 from sim.stage import Actor, build_stage
 from sim.warm import warm
@@ -52,10 +52,11 @@ def open_orders(scenario: Scenario, vehicle_id: str, state: Path, realtime: int 
         if mine is None or mine.public_key != signer.public_key:
             raise ConfigError(f"{state}: the key of {vehicle_id} is not enrolled in keys.json, or no longer counts")
         watch = Stopwatch(time.perf_counter)
-        planner = PLANNERS[scenario.planner](stage.zone_map, stage.conflicts, scenario.spacing.spacing)
+        make = planner_maker(scenario.planner, stage.zone_map, stage.conflicts, scenario.spacing.spacing)
         assembly = Assembly(
-            stage.zone_map, stage.conflicts, planner, register, session=scenario.seed,
+            stage.zone_map, stage.conflicts, make, register, session=scenario.seed,
             period_s=scenario.control.period_s, watch=watch, controller=CONTROLLERS[scenario.control.controller],
+            line=folder.charter(time.time_ns() // 1_000_000),
         )  # fmt: skip
         warm(stage, scenario.planner)
 

@@ -6,12 +6,14 @@ paths) is computed once per process and shared; what a node knows, decides and p
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from functools import partial
 
-from fleet.charter.model import Charter, default_charter
+from fleet.charter.model import Charter
 from fleet.node.bodies import scale_of, wire_body
+from fleet.node.charter_book import CharterBook, Make
+from fleet.node.charter_seat import CharterSeat, SpokenPlanner
 from fleet.node.control import Tracker
 from fleet.node.driver import Node
 from fleet.node.judge import ZoneJudge
@@ -27,15 +29,17 @@ from fleet.node.surroundings import Surroundings
 from fleet.protocol.codec import Codec
 from fleet.protocol.core import Core
 from fleet.protocol.ports import Draw, Ports, Verifier
-from fleet.protocol.records import Identity, LiveTube, Local, PlannedBatch, Tuning
+from fleet.protocol.records import LiveTube, Local, PlannedBatch, Tuning
 from fleet.protocol.restore import Restored, binding_records, restore
 from fleet.protocol.wire import Entry, Intent, Proposal
 from hardware.base import VehicleInterface
 from hardware.vehicle import Vehicle
 from planners.check_fast import FastVerifier
 from planners.conflicts import ConflictTables
-from planners.interface import JointPlanner
+from planners.interface import Commitment, JointPlan, JointPlanner, Request
 from planners.zone_map import ZoneMap
+
+Planned = Callable[[str, Sequence[Request], Sequence[Commitment], JointPlan, int], None]
 
 
 class TimedKeyring:
@@ -114,7 +118,8 @@ class Assembly:
     ----------
     zone_map : ZoneMap
     conflicts : ConflictTables
-    planner : JointPlanner
+    make : callable
+        Makes the joint planner of a charter.
     keyring : Verifier
         Whose signatures count.
     session : int
@@ -122,25 +127,32 @@ class Assembly:
     period_s : float
     watch : Stopwatch
     controller : callable, optional
-    charter : Charter, optional
-        Default: the built-in one.
+    line : sequence of Charter, optional
+        The fleet's charter and its ancestors, the newest first; left out: the built-in charter.
     """
 
     def __init__(
-        self, zone_map: ZoneMap, conflicts: ConflictTables, planner: JointPlanner, keyring: Verifier, *,
+        self, zone_map: ZoneMap, conflicts: ConflictTables, make: Make, keyring: Verifier, *,
         session: int, period_s: float, watch: Stopwatch, controller: ControllerMaker = Tracker,
-        charter: Charter | None = None,
+        line: Sequence[Charter] = (),
     ) -> None:  # fmt: skip
         self.roads = Roads(zone_map)
         self.book = PlanBook(self.roads)
         self.lanes = Lanes(conflicts, self.book)
         self.verifier = FastVerifier(zone_map)
-        self.planner, self.controller = planner, controller
+        self.charters = CharterBook(make, self.roads, self.verifier, line)
+        self.controller = controller
+        self.planned: Planned | None = None
+        """See :attr:`ZonePlanner.planned`, with the vehicle that proposes in front."""
         self.planning_s: list[float] = []
         self._session, self._period_s, self._watch = session, period_s, watch
         self._codec = Codec(TimedKeyring(keyring, watch))
-        self._charter_id = (charter or default_charter()).charter_id()
         self._map_digest = bytes.fromhex(zone_map.digest)[:8]
+
+    @property
+    def planner(self) -> JointPlanner:
+        """By the fleet's charter."""
+        return self.charters.planner_of("")
 
     def node(
         self, berth: Berth, hardware: VehicleInterface, signer: Signer, medium: Medium, draw: Draw, note: Noter, *,
@@ -150,10 +162,14 @@ class Assembly:
         name, vehicle = berth.name, berth.vehicle
         around = Surroundings(self.roads, scale_of(vehicle))
         judge = TimedJudge(name, self.verifier, self.book, self.lanes, around).timed_by(self._watch)
-        zone_planner = TimedPlanner(self.planner, self.book, self.lanes).timed_by(self._watch, self.planning_s)
-        identity = Identity(name, wire_body(vehicle), self._charter_id, self._map_digest)
+        charters = self.charters
+        seat = CharterSeat(name, charters.line_of(name), note)
+        planner = SpokenPlanner(seat, charters.planners, charters.planner_of(name))
+        zone_planner = TimedPlanner(planner, self.book, self.lanes).timed_by(self._watch, self.planning_s)
+        zone_planner.planned = partial(self._on_planned, name, planner, note)
+        identity = seat.identity(wire_body(vehicle), self._map_digest)
         ports = Ports(judge, zone_planner, TimedSigner(signer, self._watch), self._codec, draw)
-        core = Core(identity, ports)
+        core = Core(identity, ports, Tuning(starvation_ms=1000 * seat.charter.starvation_bound_s))
         if restored is not None:
             core.restore(restored)
         parts = NodeParts(
@@ -164,7 +180,8 @@ class Assembly:
             core=core,
             judge=judge,
             zone_planner=zone_planner,
-            planner=self.planner,
+            planner=planner,
+            seat=seat,
             book=self.book,
             lanes=self.lanes,
             around=around,
@@ -178,6 +195,16 @@ class Assembly:
             doubts=doubts,
         )
         return Node(parts, start_s_m=start_s_m)
+
+    def _on_planned(
+        self, name: str, planner: SpokenPlanner, note: Noter, requests: Sequence[Request],
+        commitments: Sequence[Commitment], answer: JointPlan, now_ms: int,
+    ) -> None:  # fmt: skip
+        weighed = planner.weighed
+        if weighed is not None:
+            note(now_ms, "choice", asdict(weighed))
+        if self.planned is not None:
+            self.planned(name, requests, commitments, answer, now_ms)
 
 
 def stable_log(medium: Medium, name: str) -> StableLog:

@@ -55,6 +55,16 @@ def planning_body(body: Body) -> Body:
     return Body(body.vehicle, body.footprint, body.limits, budget)
 
 
+@lru_cache(maxsize=4096)
+def judged_body(body: Body) -> Body:
+    """The body that :func:`planning_body` made ``body`` of."""
+    size = min(1.0, body.footprint.length_m / FULL_SIZE_LENGTH_M)
+    budget = ErrorBudget(
+        body.budget.lateral_m - _SIDE_MARGIN_M * size, body.budget.longitudinal_m - _ALONG_MARGIN_M * size
+    )
+    return Body(body.vehicle, body.footprint, body.limits, budget)
+
+
 def wire_body(vehicle: Vehicle) -> VehicleBody:
     """A vehicle file as an intent tells it: milli-units, rounded so that nothing is claimed that is not there.
 

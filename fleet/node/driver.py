@@ -13,6 +13,7 @@ import math
 
 from fleet.node.accounting import Accounting
 from fleet.node.bodies import planner_body, scale_of
+from fleet.node.charter_book import Line
 from fleet.node.effects import carry_out
 from fleet.node.engagement import Engagement
 from fleet.node.foresight import Foresight
@@ -84,6 +85,7 @@ class Node:
         parts.judge.beyond = self._hearing.beyond
         parts.zone_planner.beyond = self._hearing.beyond
         parts.zone_planner.waiting = parts.core.waiting
+        self.sight.strangers = lambda: parts.seat.unknown
         self.foresight = Foresight(parts.name, parts.core, parts.zone_planner, parts.book, self.scale)
 
     @property
@@ -100,6 +102,10 @@ class Node:
     def committed(self) -> bool:
         """Whether that is an agreed plan through a zone."""
         return self._committed is not None
+
+    def order_charter(self, line: Line, why: str) -> None:
+        """Take another charter up as soon as that is safe; ``why``: rollout or rollback."""
+        self._parts.seat.order(line, why)
 
     @property
     def spoken(self) -> tuple[str, int, int] | None:
@@ -265,6 +271,7 @@ class Node:
         parts.judge.enter(passage.zone_id)
         parts.zone_planner.enter(passage.zone_id)
         self.foresight.enter()
+        parts.seat.new_zone(now_ms)
         parts.core.engage(passage.zone_id, parts.session, now_ms)
         if parts.core.commitment is not None:
             self._resume(now_ms, parts.core.commitment, passage)
@@ -323,9 +330,7 @@ class Node:
         radio_dead = self._engagement is not None and unheard
         path_id = self.road.path.path_id
         guide = None if radio_dead else self.foresight.follow()
-        plan = self._own.make(
-            now_ms, path_id, line, from_reference=from_reference, radio_dead=radio_dead, guide=guide
-        )
+        plan = self._own.make(now_ms, path_id, line, from_reference=from_reference, radio_dead=radio_dead, guide=guide)
         inside = self.front_s_m > line + 0.5 * self.scale
         self._drive(plan, committed=False, line_s_m=math.inf if inside else line)
 
@@ -338,6 +343,7 @@ class Node:
     def _agree(self, now_ms: int, estimate_ok: bool) -> tuple[bytes, ...]:
         """Run the core for this tick and do what it asks, in its order."""
         core, engagement = self._parts.core, self._engagement
+        self._mind_charter(now_ms, engagement)
         if engagement is not None:
             clock_error_ms, unfit = self._parts.doubts.clock_error_ms(now_ms), self._parts.doubts.unfit(now_ms)
             lost = unfit or ("" if estimate_ok else "estimate")
@@ -347,6 +353,14 @@ class Node:
             self.phase = self._observe(now_ms, engagement, lost=bool(lost))
             core.tick(self._local(now_ms, engagement, not lost, clock_error_ms))
         return self._carry_out(now_ms)
+
+    def _mind_charter(self, now_ms: int, engagement: Engagement | None) -> None:
+        """Which charter to speak, by what the others here speak."""
+        core, seat = self._parts.core, self._parts.seat
+        free = self._committed is None and core.commitment is None and not core.frozen_until_ms(now_ms)
+        away = engagement is None or engagement.cleared
+        standing = away or (self.kernel.status.v_mps < 0.1 * max(self.scale, 0.2) and not self.sight.active)
+        seat.tick(now_ms, {} if away else core.heard(now_ms), free=free, standing=standing)
 
     def _carry_out(self, now_ms: int) -> tuple[bytes, ...]:
         """Do what the core asks, in its order; returns what it wants sent."""
@@ -408,7 +422,7 @@ class Node:
 
         Nor does a vehicle that is not where its plan says: a plan that continues the old one would be broken at once.
         """
-        if self._committed is not None or self.sight.active or engagement.cleared:
+        if self._committed is not None or self.sight.active or engagement.cleared or self._parts.seat.unsettled:
             return False
         if abs(self.kernel.status.longitudinal_error_m) > 0.7 * self.body.budget.longitudinal_m:
             return False

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from fleet.node.control import Tracker
 from fleet.node.judge import ZoneJudge
@@ -20,6 +20,9 @@ from fleet.protocol.core import Core
 from hardware.base import VehicleInterface
 from hardware.vehicle import Vehicle
 from planners.interface import JointPlanner
+
+if TYPE_CHECKING:
+    from fleet.node.charter_seat import CharterSeat
 
 Noter = Callable[[int, str, Mapping[str, object]], None]
 ControllerMaker = Callable[[Vehicle, float], Tracker]
@@ -68,6 +71,7 @@ class NodeParts:
     around: Surroundings
     note: Noter
     codec: Codec
+    seat: CharterSeat
     store: StableLog
     """What is signed is in it before it is sent."""
     session: int

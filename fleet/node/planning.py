@@ -41,6 +41,8 @@ class ZonePlanner:
         """Plans announced at other zones, at a time in ms."""
         self.waiting: Callable[[int], Mapping[str, Intent]] = lambda now_ms: {}
         """Everybody here who has no plan through the zone yet, at a time in ms."""
+        self.planned: Callable[[Sequence[Request], Sequence[Commitment], JointPlan, int], None] | None = None
+        """Told of each call for a proposal: what was asked, around what, the answer, and the time in ms."""
 
     @property
     def open_orders(self) -> bool:
@@ -102,12 +104,16 @@ class ZonePlanner:
             if request is not None:
                 requests.append(request)
         asked = {request.body.vehicle for request in requests}
-        answer = self._planner.plan(requests, self._commitments(known, bodies, asked, now_ms), now_ms=now_ms)
+        commitments = self._commitments(known, bodies, asked, now_ms)
+        answer = self._planner.plan(requests, commitments, now_ms=now_ms)
         close = _too_close_behind(answer, leaders)
         if close:
             requests = [request for request in requests if request.body.vehicle not in close]
             asked -= close
-            answer = self._planner.plan(requests, self._commitments(known, bodies, asked, now_ms), now_ms=now_ms)
+            commitments = self._commitments(known, bodies, asked, now_ms)
+            answer = self._planner.plan(requests, commitments, now_ms=now_ms)
+        if self.planned is not None and vehicles:
+            self.planned(requests, commitments, answer, now_ms)
         return answer, bodies, {name: leaders[name] for name in close}
 
     def _request(self, name: str, intent: Intent, body: Body, leader: str | None, switch_ms: int) -> Request | None:

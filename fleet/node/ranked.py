@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from fleet.charter.model import Charter
+from fleet.node.charter_book import Make
 from fleet.node.planner_guard import PATIENCE_MS
 from planners.interface import Body, Commitment, JointPlan, JointPlanner, Request
 from planners.timed_path import TimedPath
@@ -39,3 +41,12 @@ class RankedPlanner:
         return self._planner.approach(
             body, path_id, state, now_ms=now_ms, stop_s_m=stop_s_m, leader=leader, guide=guide
         )
+
+
+def ranked_maker(make: Make, rank: Rank) -> Make:
+    """Makes the planners that ``make`` makes, asked in the mechanism's order."""
+
+    def ranked(name: str, charter: Charter) -> JointPlanner:
+        return RankedPlanner(make(name, charter), rank)
+
+    return ranked

@@ -11,6 +11,7 @@ so that the rest of its way can be agreed on.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 from fleet.node.bodies import planning_body
 from fleet.node.judge import ZoneJudge
@@ -56,6 +57,8 @@ class BySight:
         self._judge, self._planner, self._book = judge, planner, book
         self._body, self._scale = body, scale
         self._right_of_way = RightOfWay(book.roads, scale)
+        self.strangers: Callable[[], bool] = lambda: False
+        """Whether somebody is heard with whom nothing can ever be agreed on."""
         self.active = False
         self._creeping = False
         self._moved_ms = self._looked_ms = self._slow_ms = 0
@@ -138,7 +141,8 @@ class BySight:
         return not self._judge.verify_alone(plan, wide, self._core.known_tubes(now_ms), now_ms)
 
     def _my_turn(self, now_ms: int, road: Road, passage: Passage, since_ms: int) -> bool:
-        alone = not self._core.peers(now_ms) or self._right_of_way.silent_waits(self._around, road.path.origin)
+        hopeless = self.strangers() or not self._core.peers(now_ms)
+        alone = hopeless or self._right_of_way.silent_waits(self._around, road.path.origin)
         patience_ms = WAIT_MS if alone else self._planner.patience_ms
         if now_ms - since_ms < patience_ms:
             return False

@@ -9,6 +9,7 @@ from functools import cache
 
 from fleet.charter.model import default_charter
 from fleet.node.bodies import planner_body, planning_body, wire_body
+from fleet.node.charter_book import Line
 from fleet.node.driver import LOOK_MS, Node
 from fleet.node.judge import ZoneJudge
 from fleet.node.kernel import Kernel
@@ -233,14 +234,17 @@ class Fleet:
     """Real nodes on ideal cars, with an ideal radio or none, seeing each other exactly."""
 
     def __init__(
-        self, starts: Mapping[str, tuple[str, float, float]], *, radio: bool, planner: JointPlanner | None = None
-    ) -> None:
+        self, starts: Mapping[str, tuple[str, float, float]], *, radio: bool, planner: JointPlanner | None = None,
+        lines: Mapping[str, Line] | None = None,
+    ) -> None:  # fmt: skip
         j = junction()
         actors = [Actor(n, CAR, p, 0.0, s, v, "honest", True, False) for n, (p, s, v) in starts.items()]
         stage = Stage("four_way", j.zone_map, j.conflicts, tuple(actors), (), ())
         factory = NodeFactory(stage, "first_come", 1, PERIOD_MS * 1e-3, Stopwatch(lambda: 0.0))
         if planner is not None:
-            factory.assembly.planner = planner
+            factory.assembly.charters.planners[default_charter().charter_id()] = planner
+        for name, line in (lines or {}).items():
+            factory.assembly.charters.assign(name, line)
         self.now_ms, self.radio = 0, radio
         self.notes: list[tuple[int, str, str, dict[str, object]]] = []
         self.vehicles = {n: mock(p, s, v) for n, (p, s, v) in starts.items()}

@@ -16,7 +16,7 @@ from sim.attackers import LIE_MS, claims_ms
 from sim.node_office import NodeOffice
 from sim.scenario import Attacker, Scenario, load_scenario
 from sim.stage import Stage, build_stage
-from sim.till import TOLERANCE_MS, Till
+from sim.till import TOLERANCE_MS, Till, charter_of
 
 MAP = """\
 name: pair
@@ -42,7 +42,7 @@ def till(folder: Path, kind: str, *, defence: bool) -> Till:
     scenario, stage = stage_of(MAP, folder)
     attacker = Attacker(kind=kind, vehicle="bad", defence=defence)  # type: ignore[arg-type]
     changed = msgspec.structs.replace(scenario, attackers=(attacker,))
-    return Till(changed, stage, NodeOffice(1, Stopwatch(lambda: 0.0), stage.zone_map.digest), 60)
+    return Till(changed, stage, NodeOffice(1, Stopwatch(lambda: 0.0), stage.zone_map.digest), charter_of(changed))
 
 
 def order(one: Till, stage: Stage, said: dict[str, tuple[int, int]], now_ms: int) -> list[str]:
