@@ -15,8 +15,9 @@ from time import process_time
 import numpy as np
 
 from fleet.mechanism.equilibrium import REFERENCE, Equilibrium, Population, long_run_cost, overbidding, solve
+from fleet.mechanism.game import FLEET, SELFISH, Game
 from fleet.mechanism.interface import Claim, Situation
-from fleet.mechanism.properties import PROPERTIES
+from fleet.mechanism.properties import MEETINGS, PROPERTIES
 from fleet.mechanism.registry import BUILT_IN, guarded
 from fleet.mechanism.suite import verify
 from sim.align_bench import Settings
@@ -148,16 +149,19 @@ def choice_times(repeats: int = 300) -> str:
 def anarchy(settings: Settings) -> str:
     """Urgency-weighted delay over that of the welfare order with true urgencies."""
     lines = [
-        f"| price of anarchy, seed | welfare optimum, s | selfish, no mechanism (gate > {ANARCHY_OFF_MIN}) |"
+        f"| price of anarchy, seed of the run | welfare optimum, s | selfish, no mechanism (gate > {ANARCHY_OFF_MIN}) |"
         f" karma (gate <= {ANARCHY_ON_MAX}) | karma units made or lost |",
         "| --- | --- | --- | --- | --- |",
     ]
+    selfish = Game(guarded("stated"), strategies=dict.fromkeys(range(FLEET), SELFISH)).meetings(MEETINGS).anarchy
+    played = Game(guarded("karma")).meetings(MEETINGS)
+    lines.append(f"| meetings in pairs (game) | 1 | {selfish:.2f} | {played.anarchy:.2f} | {played.drift} |")
     totals = np.zeros(3)
     for seed in _seeds(settings):
         truth = drive(settings, seed, mechanism="stated", claims="truth")
-        selfish = drive(settings, seed, mechanism="stated", claims="selfish")
+        lied = drive(settings, seed, mechanism="stated", claims="selfish")
         karma = drive(settings, seed, mechanism="karma")
-        costs = np.array([one.weighted_s() for one in (truth, selfish, karma)])
+        costs = np.array([one.weighted_s() for one in (truth, lied, karma)])
         totals += costs
         drift = karma.metrics["karma_drift"]
         lines.append(f"| {seed} | {costs[0]:.2f} | {costs[1] / costs[0]:.2f} | {costs[2] / costs[0]:.2f} | {drift} |")
