@@ -15,8 +15,9 @@ from time import process_time
 import numpy as np
 
 from fleet.mechanism.equilibrium import REFERENCE, Equilibrium, Population, long_run_cost, overbidding, solve
+from fleet.mechanism.game import FLEET, SELFISH, Game
 from fleet.mechanism.interface import Claim, Situation
-from fleet.mechanism.properties import PROPERTIES
+from fleet.mechanism.properties import MEETINGS, PROPERTIES
 from fleet.mechanism.registry import BUILT_IN, guarded
 from fleet.mechanism.suite import verify
 from sim.align_bench import Settings
@@ -40,7 +41,8 @@ POPULATIONS = {
 ATTACKS = ("overbidder", "whitewasher", "late_arrival_liar")
 WAVES, WAVE_S, SPREAD_S = 3, 45.0, 1.5
 """Eight vehicles, two of each arm, come within so short a time that somebody has to wait; then the place empties.
-Plans keep 2.5 s between vehicles that cross: who goes first then matters for seconds, not for tenths.
+Plans keep 2.5 s between vehicles that cross: who goes first then matters for seconds, not for tenths. Planner
+``first_come`` takes the order as it is; ``welfare`` mixes it with its own, and its luck hides the mechanism's share.
 In a steady queue a vehicle's place is decided by who stands in front of it, whatever its urgency."""
 _SCENARIO = """\
 name: {name}
@@ -49,7 +51,7 @@ demand:
   vehicles:
 {vehicles}
 world: kinematic
-planner: welfare
+planner: first_come
 spacing: {{crossing_s: 2.5, headway_s: 1.5}}
 mechanism: {mechanism}
 claims: {claims}
@@ -146,18 +148,21 @@ def choice_times(repeats: int = 300) -> str:
 
 
 def anarchy(settings: Settings) -> str:
-    """Urgency-weighted delay over that of the welfare order with true urgencies."""
+    """Urgency-weighted delay over that of the order by true urgencies."""
     lines = [
-        f"| price of anarchy, seed | welfare optimum, s | selfish, no mechanism (gate > {ANARCHY_OFF_MIN}) |"
+        f"| price of anarchy, seed | by true urgencies, s | selfish, no mechanism (gate > {ANARCHY_OFF_MIN}) |"
         f" karma (gate <= {ANARCHY_ON_MAX}) | karma units made or lost |",
         "| --- | --- | --- | --- | --- |",
     ]
+    selfish = Game(guarded("stated"), strategies=dict.fromkeys(range(FLEET), SELFISH)).meetings(MEETINGS).anarchy
+    played = Game(guarded("karma")).meetings(MEETINGS)
+    lines.append(f"| meetings in pairs (game) | 1 | {selfish:.2f} | {played.anarchy:.2f} | {played.drift} |")
     totals = np.zeros(3)
     for seed in _seeds(settings):
         truth = drive(settings, seed, mechanism="stated", claims="truth")
-        selfish = drive(settings, seed, mechanism="stated", claims="selfish")
+        lied = drive(settings, seed, mechanism="stated", claims="selfish")
         karma = drive(settings, seed, mechanism="karma")
-        costs = np.array([one.weighted_s() for one in (truth, selfish, karma)])
+        costs = np.array([one.weighted_s() for one in (truth, lied, karma)])
         totals += costs
         drift = karma.metrics["karma_drift"]
         lines.append(f"| {seed} | {costs[0]:.2f} | {costs[1] / costs[0]:.2f} | {costs[2] / costs[0]:.2f} | {drift} |")

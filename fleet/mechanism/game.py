@@ -87,6 +87,11 @@ class Game:
         cost = sum(player.cost_ms for player in self.players)
         return (self.random_ms - cost) / (self.random_ms - self.optimal_ms)
 
+    @property
+    def anarchy(self) -> float:
+        """Price of anarchy: the cost over the least cost."""
+        return sum(player.cost_ms for player in self.players) / self.optimal_ms
+
     def meetings(self, count: int) -> Game:
         """Pairs at random: who goes second waits for one slot."""
         draw = np.random.default_rng([self.seed, 1])
