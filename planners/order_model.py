@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from planners import _order_search, _order_tables
+from planners import _order_cells, _order_tables
 from planners._blocking import CELL_MS
-from planners._order_search import Model
+from planners._order_cells import Model
 from planners.blocking import Ints
 from planners.interface import Request
 from planners.order_call import Call
@@ -115,7 +115,7 @@ class OrderModels:
         limit = np.full(len(requests), math.inf)
         made = Model(tau, cost, after, shut, shut_from, limit, refused, leader)
         low = np.empty(len(requests))
-        _order_search.alone(made, low)
+        _order_cells.alone(made, low)
         clear_m = np.array([outset.clear_s_m for outset in call.outsets])
         return OrderModel(requests, made, low, delay, age, clear_m, clear[:, 0].copy(), free, accel)
 

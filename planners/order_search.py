@@ -8,8 +8,8 @@ from zlib import crc32
 import numpy as np
 import numpy.typing as npt
 
-from planners import _order_search
-from planners._order_search import Model
+from planners import _order_cells, _order_moves, _order_search
+from planners._order_cells import Model
 from planners.order_model import OrderModel
 from planners.welfare import Welfare
 
@@ -31,14 +31,14 @@ def best_order(model: OrderModel, inside: int, welfare: Welfare) -> list[int]:
         return [int(k) for k in order]
     tables = limited(model, welfare)
     low = model.low.copy()
-    _order_search.evaluate(tables, order[:inside].copy(), 0, low) if inside else None
+    _order_cells.evaluate(tables, order[:inside].copy(), low, np.empty(count)) if inside else None
     best, out = order.copy(), np.zeros(2, dtype=np.int64)
     if count - inside <= EXACT_COUNT_MAX:
         _order_search.search(tables, order, inside, count, low, NODES_MAX, 0.0, best, out)
     else:
         best = _start(model, tables, inside)
         moves = MOVES_PER_VEHICLE * (count - inside)
-        _order_search.improve(tables, best, inside, low, moves, _WINDOW_NODES, seed_of(model), out)
+        _order_moves.improve(tables, best, inside, low, moves, _WINDOW_NODES, seed_of(model), out)
     return [int(k) for k in best]
 
 
@@ -52,7 +52,7 @@ def _start(model: OrderModel, tables: Model, inside: int) -> Order:
         early.append(min(free or waiting, key=lambda v: (clear[v], v)))
         waiting.remove(early[-1])
     starts = np.arange(count, dtype=np.int64), np.array(early, dtype=np.int64)
-    costs = [_order_search.evaluate(tables, order, 0, model.low.copy()) for order in starts]
+    costs = [_order_cells.evaluate(tables, order, model.low.copy(), np.empty(count)) for order in starts]
     return starts[0] if costs[0] <= costs[1] else starts[1]
 
 
@@ -61,7 +61,7 @@ def decided(model: OrderModel, order: list[int]) -> tuple[float, Order]:
     ``order``."""
     count = len(order)
     behind = np.zeros((count, count), dtype=np.int64)
-    cost = _order_search.decide(model.tables, np.array(order, dtype=np.int64), model.low.copy(), behind)
+    cost = _order_cells.decide(model.tables, np.array(order, dtype=np.int64), model.low.copy(), behind)
     return float(cost), behind
 
 
@@ -69,7 +69,7 @@ def limited(model: OrderModel, welfare: Welfare) -> Model:
     """The tables with the hard limit on waits: the starvation bound, or what first come, first served asks."""
     tables = model.tables
     first_come = model.low.copy()
-    _order_search.evaluate(tables, np.arange(len(model.requests), dtype=np.int64), 0, first_come)
+    _order_cells.evaluate(tables, np.arange(len(first_come)), first_come, np.empty(len(first_come)))
     room_s = welfare.starvation_s - model.age_s
     bound = np.array([at_delay(model, v, float(room_s[v])) for v in range(len(room_s))])
     return tables._replace(limit=np.maximum(bound, first_come + 1e-6))

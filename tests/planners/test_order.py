@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from scipy.optimize import Bounds, LinearConstraint, milp
 
 from fleet.errors import PlanError
-from planners import _order_search
-from planners._order_search import Model
+from planners import _order_moves, _order_search
+from planners._order_cells import Model
 from planners.check import Verifier
 from planners.first_come import COUNT_MAX, FirstCome
 from planners.interface import Commitment, JointPlan, Request
@@ -147,7 +147,7 @@ def test_neighbourhoods_never_lose_and_keep_the_order_in_lanes(seed: int) -> Non
     model, _, _ = linear_model(seed, 24, lanes=4, meet=0.6)
     order, out = np.arange(24, dtype=np.int64), np.zeros(2, dtype=np.int64)
     start = plain_cost(model, tuple(range(24)))
-    cost = _order_search.improve(model, order, 0, model.tau[:, 0].copy(), 200, 60, 7, out)
+    cost = _order_moves.improve(model, order, 0, model.tau[:, 0].copy(), 200, 60, 7, out)
     assert sorted(order.tolist()) == list(range(24))
     assert allowed(model, tuple(order.tolist()))
     assert cost == pytest.approx(plain_cost(model, tuple(order.tolist())), abs=1e-6)
