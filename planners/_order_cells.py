@@ -134,15 +134,16 @@ def opened(tables, v, tau):  # type: ignore[no-untyped-def]
 
 @kernel()
 def place(cells, k, low):  # type: ignore[no-untyped-def]
-    """Place ``k`` at low[k]: raise ``low`` of whom it meets (also of who is placed already, where that means nothing)."""
+    """Place ``k`` at low[k]: raise ``low`` of whom it meets; of who is placed already it then means nothing."""
     if low[k] >= _NEVER:
         for j in range(low.shape[0]):
             if cells.leader[j] == k:  # it stands in its lane, and nobody gets past
                 low[j] = _FAR
         return
     g, share = cell_at(cells, k, low[k])
+    least, slope = cells.least[k, g], cells.slope[k, g]
     for j in range(low.shape[0]):
-        behind = cells.least[k, g, j] + share * cells.slope[k, g, j]
+        behind = least[j] + share * slope[j]
         low[j] = behind if behind > low[j] else low[j]
     if cells.shut.shape[0]:
         for j in range(low.shape[0]):
@@ -234,7 +235,8 @@ def decide(model, order, low, behind):  # type: ignore[no-untyped-def]
         cell[v], share[v] = cell_at(cells, v, tau)
         for q in range(p):
             u = order[q]
-            if low[u] < _NEVER and cells.least[u, cell[u], v] + share[u] * cells.slope[u, cell[u], v] > cells.tau[v, 0, 0]:
+            least = cells.least[u, cell[u], v] + share[u] * cells.slope[u, cell[u], v]
+            if low[u] < _NEVER and least > cells.tau[v, 0, 0]:
                 if cells.leader[v] == u or cells.least[v, cell[v], u] + share[v] * cells.slope[v, cell[v], u] > low[u]:
                     behind[v, u] = 1
     return total

@@ -34,7 +34,7 @@ def _replay(cells, order, at, low, spent, where):  # type: ignore[no-untyped-def
 
 @kernel()
 def _moved(leader, follower, where, order, lo, p, length, to, block, trial):  # type: ignore[no-untyped-def]
-    """``trial``: the list with the vehicle at ``p`` and up to ``length`` - 1 followers of its lane as a block at ``to``.
+    """``trial``: the list with the vehicle at ``p`` and at most ``length`` - 1 followers of its lane put at ``to``.
 
     The order in lanes is kept: the block goes no farther than its leader and its next follower let it. Returns the
     first position that changed, -1 if none.

@@ -132,7 +132,7 @@ class Bench:
     def _call(self, asked: Sequence[Request]) -> Call:
         inner = self._planner._inner
         fixed, grid = inner.prepared(asked, [], 0)
-        call = call_of(inner.sequential, self._planner._marks, inner.order(asked), fixed, grid)
+        call = call_of(inner.sequential, self._planner._stores, inner.order(asked), fixed, grid)
         if call is None:
             raise PlanError(f"none of {len(asked)} vehicles of a crowd can be planned")
         return call
