@@ -35,6 +35,8 @@ _STILL = 1e-5
 _SHAPE_STEPS = 6
 _TAU_S = 0.004
 """A tau is found to this."""
+_LATE_S = 0.005
+"""What a mild shape may leave unused of the time that it has."""
 _TURNS_MAX = 40
 """More than halving every third time takes."""
 
@@ -312,31 +314,34 @@ def _earliest(drive, yp, yf, gp, gf, v_low, tau_last, con_t, con_u, count, knots
 
 
 @kernel()
-def _clears(drive, yp, yf, gp, gf, v_low, tau_last, con_t, con_u, count, s_ref, t_ref, knots):  # type: ignore[no-untyped-def]
-    """Whether yielding in this shape can be below the barrier and still reach ``s_ref`` by ``t_ref``.
+def _clears(drive, yp, yf, gp, gf, v_low, tau, tau_last, con_t, con_u, count, s_ref, t_ref, knots):  # type: ignore[no-untyped-def]
+    """Whether yielding in this shape can be below the barrier and still reach ``s_ref`` by ``t_ref``; its tau.
 
-    The later it goes the better it is below the barrier: so only the last tau that is in time is tried.
+    The later it goes the better it is below the barrier: so only the last tau that is in time is tried. It is looked
+    for from ``tau`` on, which is in time; going later costs no more than as much time.
     """
-    n = _profile(drive, yp, yf, gp, gf, v_low, tau_last, knots)
-    g_high = t_ref - _time_at(knots, n, s_ref)
-    if g_high < 0.0:
-        n = _profile(drive, yp, yf, gp, gf, v_low, drive.t, knots)
-        g_low = t_ref - _time_at(knots, n, s_ref)
-        if g_low < 0.0:
-            return False
-        low, high = drive.t, tau_last
-        for turn in range(_TURNS_MAX):
-            if high - low <= _TAU_S or g_low <= _TAU_S:
-                break
-            tau = _between(low, g_low, high, g_high, turn)
-            n = _profile(drive, yp, yf, gp, gf, v_low, tau, knots)
-            g = t_ref - _time_at(knots, n, s_ref)
-            if g >= 0.0:
-                low, g_low = tau, g
+    n = _profile(drive, yp, yf, gp, gf, v_low, tau, knots)
+    low, g_low = tau, t_ref - _time_at(knots, n, s_ref)
+    if g_low < 0.0:
+        return False, tau
+    high, g_high, pace, last = tau_last, math.nan, 1.0, tau
+    for turn in range(_TURNS_MAX):
+        if high - low <= _TAU_S or g_low <= _LATE_S:
+            break
+        tau = min(tau_last, low + pace * g_low) if g_high != g_high else _between(low, g_low, high, g_high, turn)
+        n = _profile(drive, yp, yf, gp, gf, v_low, tau, knots)
+        last, g = tau, t_ref - _time_at(knots, n, s_ref)
+        if g >= 0.0:
+            if g_low > g:
+                pace = min(20.0, (tau - low) / (g_low - g))
             else:
-                high, g_high = tau, g
+                pace = 20.0
+            low, g_low = tau, g
+        else:
+            high, g_high = tau, g
+    if last != low:
         n = _profile(drive, yp, yf, gp, gf, v_low, low, knots)
-    return _worst(knots, n, drive, con_t, con_u, count)[0] < 0
+    return _worst(knots, n, drive, con_t, con_u, count)[0] < 0, low
 
 
 @kernel((_DRIVE, _F1, _F1, types.float64, types.float64, types.float64, _F2_OUT, _F2_OUT))
@@ -390,11 +395,14 @@ def gentle(drive, sec_s, sec_w, con_t, con_u, count, wish, work, knots, shape): 
         roll = Drive(drive.t, drive.s, drive.v, drive.a_before, drive.lag, drive.accel, drive.brake, ease,
                      drive.slope, drive.stop, drive.gone)  # fmt: skip
         yf = _envelope(sec_s, sec_w, drive.s, drive.stop, ease, yp)
-        low, high, found = 0.0, drive.v, False
+        low, high, found, tau = 0.0, drive.v, False, drive.t
         for _ in range(_SHAPE_STEPS):
             v_low = 0.5 * (low + high)
-            if _clears(roll, yp, yf, gp, gf, v_low, tau_last, con_t, con_u, count, wish[0], wish[1], knots):
-                low, found = v_low, True
+            kept, at = _clears(
+                roll, yp, yf, gp, gf, v_low, tau, tau_last, con_t, con_u, count, wish[0], wish[1], knots
+            )
+            if kept:  # who rolls faster may go later
+                low, found, tau = v_low, True, at
             else:
                 high = v_low
         if found and low >= wish[2]:
@@ -406,8 +414,8 @@ def gentle(drive, sec_s, sec_w, con_t, con_u, count, wish, work, knots, shape): 
         stand = 0.5 * (low + high)
         yf = _envelope(sec_s, sec_w, drive.s, stand, drive.ease, yp)
         if low < high and _clears(
-            drive, yp, yf, gp, gf, math.inf, tau_last, con_t, con_u, count, wish[0], wish[1], knots
-        ):
+            drive, yp, yf, gp, gf, math.inf, drive.t, tau_last, con_t, con_u, count, wish[0], wish[1], knots
+        )[0]:
             low, found = stand, True
         else:
             high = stand

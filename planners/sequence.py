@@ -21,7 +21,7 @@ from planners.first_come import FirstCome
 from planners.interface import Refusal, Request
 from planners.order_call import Call
 from planners.order_value import TRAIT_COUNT, driven
-from planners.profile import Start, lag_s, sampled
+from planners.profile import Start, sampled
 from planners.timed_path import TimedPath
 from planners.zone_map import Floats
 
@@ -84,6 +84,7 @@ class SequenceKernel:
         tables.pack()
         base_ms = call.grid.base_ms
         whole = np.array([_whole(*each, base_ms) for each in zip(call.requests, starts, strict=True)])
+        whole[:, 4] = np.rint(1000.0 * drives.facts[:, 0])
         head, head_of = _flat([start.segments for start in starts])
         crowd = Crowd(
             ident=call.ident,
@@ -172,8 +173,7 @@ class SequenceKernel:
 
 def _whole(request: Request, start: Start, base_ms: int) -> tuple[int, int, int, int, int, int]:
     approach = request.approach
-    lag_ms = round(1000.0 * lag_s(request.body.limits))
-    return approach.t0_ms - base_ms, approach.s0_mm, approach.v0_mmps, start.v_umps, lag_ms, len(start.segments)
+    return approach.t0_ms - base_ms, approach.s0_mm, approach.v0_mmps, start.v_umps, 0, len(start.segments)
 
 
 def _flat(parts: Sequence[tuple[tuple[int, int], ...]]) -> tuple[Ints, Ints]:
