@@ -86,7 +86,7 @@ def limited(model: OrderModel, welfare: Welfare) -> Model:
 
 
 def _read(at: Floats, given: Floats, wanted: Floats) -> Floats:
-    """``wanted`` [vehicle, grid] where ``given`` [vehicle, grid] (ascending) is ``at`` [vehicle]; the ends beyond it."""
+    """``wanted`` [vehicle, grid] where ``given`` [vehicle, grid] (ascending) is ``at`` [vehicle]; ends beyond it."""
     rows, last = np.arange(len(at)), given.shape[1] - 2
     g = np.clip((given <= at[:, None]).sum(axis=1) - 1, 0, last)
     low, high = given[rows, g], given[rows, g + 1]
