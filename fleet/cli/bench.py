@@ -82,6 +82,18 @@ def _order(settings: Settings) -> str:
     return table(times, gaps, bench.marginals((4, 8, 12), 20), bench.replans((12, 49), 20))
 
 
+def _fleet(settings: Settings) -> str:
+    """One vehicle planned anew in a big fleet; the verifier."""
+    from time import process_time
+
+    from sim.plan_bench_fleet import judgements, replans, table
+
+    def say(line: str) -> None:
+        click.echo(line, err=True)
+
+    return table(replans(25, process_time, say), judgements(25, process_time, say))
+
+
 def _saturation(settings: Settings) -> str:
     """Vehicles an hour when more want through than can."""
     from sim.plan_bench_demand import Workload, saturation
@@ -127,6 +139,7 @@ def _free_space(settings: Settings) -> str:
 SECTIONS: dict[str, Callable[[Settings], str]] = {
     "demand": _demand,
     "order": _order,
+    "fleet": _fleet,
     "saturation": _saturation,
     "refine": _refine,
     "free-space": _free_space,
