@@ -20,7 +20,7 @@ EXACT_COUNT_MAX = 10
 NODES_MAX = 20_000
 """Lists begun at most in an exact search: no scene of 10 in the bench takes a twentieth of it."""
 MOVES_PER_VEHICLE = 10
-_WINDOW_NODES = 30
+WINDOW_NODES = 30
 Order = npt.NDArray[np.int64]
 
 
@@ -40,7 +40,7 @@ def best_order(model: OrderModel, inside: int, welfare: Welfare) -> list[int]:
     else:
         best = _start(model, tables, inside)
         moves = MOVES_PER_VEHICLE * (count - inside)
-        _order_moves.improve(tables, best, inside, low, moves, _WINDOW_NODES, seed_of(model), out)
+        _order_moves.improve(tables, best, inside, low, moves, WINDOW_NODES, seed_of(model), out)
     return [int(k) for k in best]
 
 
