@@ -50,7 +50,8 @@ def main() -> None:
         asked = json.loads(line)
         began = process_time()
         entry_s = solved(cp_model, asked["low"], asked["apart"], asked["leader"], float(sys.argv[1]))
-        print(json.dumps({"entry_s": entry_s, "seconds": process_time() - began}), flush=True)
+        sys.stdout.write(json.dumps({"entry_s": entry_s, "seconds": process_time() - began}) + "\n")
+        sys.stdout.flush()
 
 
 if __name__ == "__main__":
