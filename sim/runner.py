@@ -47,13 +47,13 @@ from sim.solo import free_flow_s, movement_of
 from sim.stage import Actor, Stage, build_stage
 from sim.vehicle_backend import SensorSuite, SimVehicle
 from sim.world import Contact, World
+from sim.worlds import make_world
 
 if TYPE_CHECKING:
     from sim.site_node import SiteNodeFactory
 
 Floats = npt.NDArray[np.float64]
 
-WORLDS = ("bullet", "kinematic")
 _MS = 1_000_000
 _NEAR_END_M = 5.0
 _RELOCATE_MS = 500
@@ -79,25 +79,6 @@ def settle_memory() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 50)
-
-
-def make_world(name: str) -> World:
-    """A fresh world by name.
-
-    Raises
-    ------
-    ConfigError
-        No such world, or its library is not installed.
-    """
-    if name == "bullet":
-        from sim.bullet_world import BulletWorld
-
-        return BulletWorld()
-    if name == "kinematic":
-        from sim.kinematic_world import KinematicWorld
-
-        return KinematicWorld()
-    raise ConfigError(f"no world named {name!r}; known: {', '.join(WORLDS)}")
 
 
 def run(scenario: Scenario, out: Path, options: RunOptions) -> Summary:

@@ -23,6 +23,7 @@ from fleet.node.own_plan import OwnPlan
 from fleet.node.parts import Counters, NodeParts
 from fleet.node.planner_guard import GuardedPlanner
 from fleet.node.planning import clear_rear_s_m
+from fleet.node.self_watch import SelfWatch
 from fleet.node.sight import BySight
 from fleet.node.surroundings import ANNOUNCE_S
 from fleet.node.voice import PLAIN, Voice
@@ -72,7 +73,7 @@ class Node:
         self._hearing = Hearing(parts.name, parts.core, parts.codec, parts.book, parts.session)
         self.voice: Voice = PLAIN
         """What it says of its urgency; set before the first tick."""
-        self._breached = False
+        self._self_watch = SelfWatch(self.kernel.status, self.body.budget, self.counters, parts.note)
         self._wanted = True
         self._calm = False
         self._period_ms = max(1, round(parts.period_s * 1000.0))
@@ -154,7 +155,8 @@ class Node:
             watch.leave()
         command = kernel.command(now_ns, state, heading_error, parts.around)
         self.applied = parts.hardware.write(command, now_ns)
-        self._watch(now_ms)
+        if self._self_watch.look(now_ms, committed=self.committed) and self._engagement is not None:
+            self._engagement.aborting = "tracking"
         self._calm = self._is_calm()
         return outbox
 
@@ -247,7 +249,8 @@ class Node:
             claim_end_m = engagement.passage.exit_s_m if self._committed is None else engagement.clear_rear_s_m
             engagement.cleared = self.rear_s_m >= claim_end_m
             if engagement.cleared:
-                self.sight.active = self._breached = False
+                self.sight.active = False
+                self._self_watch.begin()
             return
         passage = self.road.next_passage(self.rear_s_m)
         if passage is None and engagement is not None:
@@ -442,7 +445,7 @@ class Node:
         if plan is None or engagement is None:
             return
         self._committed = plan
-        self._breached = False
+        self._self_watch.begin()
         self.foresight.settle()
         self._drive(plan, committed=True, line_s_m=engagement.passage.line_s_m)
 
@@ -484,24 +487,3 @@ class Node:
         engagement.standing_since_ms = None
         self._parts.note(now_ms, "fallback_yield", {"zone": engagement.passage.zone_id})
         self._own_plan(now_ms, from_reference=False)
-
-    # --- watching itself
-
-    def _watch(self, now_ms: int) -> None:
-        """Count overrides, and note a breach of the error budget of a committed plan once."""
-        status, counters = self.kernel.status, self.counters
-        if status.braking_for:
-            counters.kernel_overrides += 1
-        if status.rest is Rest.NONE:
-            counters.no_contingency += 1
-        if self._committed is None:
-            return
-        budget = self.body.budget
-        beyond = abs(status.longitudinal_error_m) > budget.longitudinal_m or abs(status.lateral_m) > budget.lateral_m
-        if beyond and not self._breached:
-            self._breached = True
-            counters.breaches += 1
-            detail = {"lateral_m": round(status.lateral_m, 3), "longitudinal_m": round(status.longitudinal_error_m, 3)}
-            self._parts.note(now_ms, "breach", detail)
-            if not status.past_no_return and self._engagement is not None:
-                self._engagement.aborting = "tracking"
