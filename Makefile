@@ -33,7 +33,7 @@ soak: $(STAMP) ## faults on the protocol, long tests, then seeds 1..SEEDS of the
 	$(BIN)/fleet soak --seeds 1..8000 --profile nightly --workers $(JOBS) --resume $(RUNS)/soak/nightly.jsonl
 	$(BIN)/fleet soak --seeds 1..100000 --profile byzantine --workers $(JOBS) --resume $(RUNS)/soak/byzantine.jsonl
 	$(BIN)/fleet soak --seeds 1..100 --profile nightly --variants 10 --workers $(JOBS)
-	$(BIN)/fleet soak --model 1000000 --workers $(JOBS)
+	$(BIN)/fleet soak --model 4000000 --workers $(JOBS)
 	$(BIN)/fleet soak --world kinematic --seeds 1..20
 	$(BIN)/fleet soak --world bullet --seeds 1..3
 	$(BIN)/python -m pytest -q -n $(JOBS) -m soak
