@@ -20,9 +20,9 @@ help: ## this list
 run: $(STAMP) ## eight vehicles cross the built-in four-way junction in PyBullet; report in runs/four_way
 	$(BIN)/fleet run four_way --out $(RUNS)/four_way
 
-test: check ## checks, all tests, then 600 seeds of faults on the protocol
-	$(BIN)/python -m pytest -n $(JOBS) -q
-	$(BIN)/fleet soak --seeds 1..600 --workers $(JOBS)
+test: check ## checks, all tests, then 2,000 seeds of faults on the protocol
+	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal -q
+	$(BIN)/fleet soak --seeds 1..2000 --workers $(JOBS)
 
 check: $(STAMP) ## lint, strict types, tidiness
 	$(BIN)/ruff check .

@@ -41,26 +41,36 @@ class Proposing:
             return
         intents = at.concerned(now_ms)
         waiting = {v: i for v, i in intents.items() if v == at.me or not at.ledger.has_certificate(v, besides=i.held)}
-        fresh_ms = now_ms - limits.FRESH_MS - at.tuning.eps_ms
+        outage_ms = at.outage_ms(now_ms)
         if any(i.votes_known and now_ms - i.stamp_ms <= 2 * limits.INTENT_MS for i in intents.values()):
             self._turn.progress(now_ms)  # somebody knows of a proposal that may not have come here
         arrived_ms, heard_ms = now_ms - at.tuning.listen_ms - limits.INTENT_MS, now_ms - 2 * limits.INTENT_MS
         order = candidates(waiting, at.identity.charter_id, arrived_since_ms=arrived_ms, heard_since_ms=heard_ms)
-        if not self._turn.due(order.index(at.me), now_ms, at.outage_ms(now_ms)):
+        if len(intents) == 2 and order[0] != at.me and intents[order[0]].stamp_ms < heard_ms:
+            self._turn.progress(now_ms)  # two have no way round: its vote can come no sooner than its own proposal
             return
-        able = [vehicle for vehicle in order if self._is_able(vehicle, intents[vehicle], fresh_ms)]
+        if not self._turn.due(order.index(at.me), now_ms, outage_ms):
+            return
+        able = [vehicle for vehicle in order if self._is_able(intents[vehicle], now_ms, outage_ms)]
         chosen = able[: at.tuning.batch_max]
         if at.me not in chosen:
             chosen = [*chosen[: at.tuning.batch_max - 1], at.me]
         self._propose([intents[vehicle] for vehicle in chosen], local, now_ms)
 
-    def _is_able(self, vehicle: str, intent: Intent, fresh_ms: int) -> bool:
+    def _is_able(self, intent: Intent, now_ms: int, outage_ms: int) -> bool:
         """Whether it can be planned for now.
 
         One with a tube that may still come into use, for all that is known here, would refuse, or drive that one.
         """
-        settled = self._at.ledger.of(vehicle).keys() <= {intent.held}
-        return intent.ready and intent.stamp_ms >= fresh_ms and settled
+        at = self._at
+        fresh = intent.stamp_ms >= now_ms - limits.FRESH_MS - at.tuning.eps_ms
+        settled = at.ledger.of(intent.vehicle).keys() <= {intent.held}
+        return fresh and settled and (intent.ready or (outage_ms > 0 and self._has_listened(intent, now_ms)))
+
+    def _has_listened(self, intent: Intent, now_ms: int) -> bool:
+        """Whether it may have become ready since it was last heard: where there are outages, its word comes late."""
+        ready_ms = intent.arrived_ms + self._at.tuning.listen_ms - limits.INTENT_MS
+        return not intent.held and intent.stamp_ms < ready_ms <= now_ms - self._at.tuning.eps_ms
 
     def _propose(self, wanted: list[Intent], local: Local, now_ms: int) -> None:
         at = self._at

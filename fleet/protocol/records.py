@@ -160,7 +160,7 @@ class Tuning:
 
     eps_ms: int = 10
     """Bound on the error of every clock of the fleet."""
-    batch_max: int = 6
+    batch_max: int = 8
     listen_ms: int = 300
     """After engaging, nothing is signed for so long: whoever is here is heard first (three intents, or
     one of a relaxed holder)."""

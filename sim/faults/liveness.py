@@ -90,7 +90,8 @@ class Liveness:
         engine = self._engine
         now = engine.now_ms
         silent = {node.name for node in engine.nodes.values() if not node.engaged} | set(engine.liars)
-        if engine.observer.promises.alive_until_ms(silent) + 2 * engine.case.eps_ms >= now - 50:
+        shut_out = {name for node in engine.nodes.values() if node.core is not None for name in node.core.quarantined}
+        if engine.observer.promises.alive_until_ms(silent, shut_out) + 2 * engine.case.eps_ms >= now - 50:
             return True
         return any(body.is_threat(now) and body.name in _others(engine) for body in engine.bodies)
 

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, field
+
+from sim.faults.promises import Promises
 
 STEP_MS = 100
 BEGIN_MS = 1_000_000
 LIAR = "x"
+NOTHING = -1
+"""In place of a number: no core, no tube, an empty log."""
 PATHS = (((0, 500, 3500),),)
 """One resource for all: every two tubes that overlap in time conflict."""
 
@@ -44,22 +49,44 @@ class Found:
     violations: list[str] = field(default_factory=list)
 
 
-@dataclass(slots=True)
+class Oracle:
+    """What the checks remember: promises (promises.py), and the plans of those who hold a tube."""
+
+    __slots__ = ("live", "promises")
+
+    def __init__(self, promises: Promises, live: dict[str, bytes]) -> None:
+        self.promises = promises
+        self.live = live
+
+    def copy(self) -> Oracle:
+        return Oracle(self.promises.copy(), dict(self.live))
+
+    def memory(self) -> tuple[object, ...]:
+        """All of it that can influence what follows."""
+        return sorted(self.promises.votes), sorted(self.promises.dead_tubes), sorted(self.live)
+
+
+@dataclass(frozen=True, slots=True)
 class State:
-    """One state; ``cores`` and ``oracle`` are pickles (frozen.py)."""
+    """One state; cores, datagrams, logs and tubes by their numbers (model_vehicle.py)."""
 
     step: int
     budget: int
-    cores: tuple[bytes, ...]
-    """Empty where the vehicle is down or not here yet."""
+    cores: tuple[int, ...]
+    """:data:`NOTHING` where the vehicle is down or not here yet."""
     back: tuple[int, ...]
     """Step at which a vehicle that is down starts again; 0: it is up."""
-    air: tuple[tuple[int, int, bytes], ...]
+    air: tuple[tuple[int, int, int], ...]
     """(from, to, datagram) that arrive in this step."""
-    disks: tuple[tuple[bytes, ...], ...]
-    held: tuple[tuple[bytes, int, bytes] | None, ...]
-    """(plan, lease end, proposal) of each."""
-    oracle: bytes
+    logs: tuple[int, ...]
+    held: tuple[int, ...]
+    oracle: Oracle
+
+    def digest(self) -> bytes:
+        """Equal for states with one future."""
+        own = (self.step, self.budget, self.cores, self.back, self.air, self.logs, self.held)
+        text = repr((own, self.oracle.memory()))
+        return hashlib.blake2b(text.encode(), digest_size=16).digest()
 
 
 Choice = tuple[tuple[str, int, int], ...]

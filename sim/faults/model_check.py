@@ -6,9 +6,10 @@ reorders it with what follows), crash a vehicle (it restarts ``RESTART_STEPS`` l
 says), or let a liar tell two vehicles two stories. All subsets of faults within the budget are tried in all
 steps; faults of one step commute, so each subset is tried in one order only (the reduction that sleep sets
 would find). States are merged by a digest of everything that can influence what follows: cores, messages
-under way, disks, bodies and what the oracle remembers. Time is part of the state, so no state is merged with
-one of another step, the exploration is finite, and depth first finds the same states as breadth first in
-little memory.
+under way, disks, bodies and what the oracle remembers; what one vehicle does in a step is worked out once
+for all states in which it knows, hears and sees the same (model_vehicle.py). Time is part of the state, so no
+state is merged with one of another step, the exploration is finite, and depth first finds the same states as
+breadth first in little memory.
 
 ``fleet soak --model STATES`` explores the models of :data:`RELEASE`, so many states in all.
 """
@@ -18,15 +19,18 @@ from __future__ import annotations
 import multiprocessing
 import time
 from collections.abc import Callable, Iterator
+from functools import cache
 
 from fleet.protocol import ports
 from fleet.protocol.codec import Codec
 from fleet.protocol.core import Core
 from fleet.protocol.records import Identity, Tuning
+from sim.faults import reading
 from sim.faults.engine import BODY, CHARTER, MAP
 from sim.faults.frozen import Freezer
-from sim.faults.model import LIAR, PATHS, Choice, Found, Model, State
+from sim.faults.model import LIAR, NOTHING, PATHS, Choice, Found, Model, Oracle, State
 from sim.faults.model_step import Step
+from sim.faults.model_vehicle import Vehicles
 from sim.faults.plans import Roads
 from sim.faults.promises import Promises
 from sim.faults.signing import StubSigner, StubVerifier
@@ -34,8 +38,8 @@ from sim.faults.stub_planning import Judge, Planner
 from sim.faults.tubes import Tubes
 
 RELEASE = (
-    Model(2, 4, 14), Model(2, 3, 14, liar=True), Model(2, 3, 14, late=2), Model(2, 2, 24, split=22, moving=True),
-    Model(3, 2, 12), Model(3, 2, 10, liar=True), Model(3, 1, 24, split=22, moving=True), Model(4, 2, 8, holds=False),
+    Model(2, 8, 14), Model(2, 5, 16, liar=True), Model(2, 7, 14, late=2), Model(2, 4, 24, split=22, moving=True),
+    Model(3, 5, 12), Model(3, 4, 12, liar=True), Model(3, 3, 24, split=22, moving=True), Model(4, 4, 10, holds=False),
 )  # fmt: skip
 """For a long exploration, each with an equal share of the states."""
 
@@ -61,6 +65,8 @@ class Checker:
         judge, planner, draw = Judge(self.roads, 10, True), Planner(self.roads), NoChance()
         self._ports = {n: ports.Ports(judge, planner, self.signers[n], codec, draw) for n in self.names}
         self.freezer = Freezer(codec, (NoChance,))
+        self.vehicles = Vehicles(self)
+        self.read = cache(reading.read)
         self.found = Found()
 
     def run(self, states_max: int = 10**9) -> Found:
@@ -71,12 +77,13 @@ class Checker:
         while stack and found.states < states_max and len(found.violations) < 10:
             state = stack.pop()
             found.states += 1
-            found.committed += any(state.held)
+            found.committed += any(held != NOTHING for held in state.held)
             if state.step >= self.model.steps:
                 continue
             new = []
             for choice in self._choices(state):
-                following, digest = Step(self, state, choice).run()
+                following = Step(self, state, choice).run()
+                digest = following.digest()
                 found.transitions += 1
                 if digest in seen:
                     found.merged += 1
@@ -93,15 +100,12 @@ class Checker:
 
     def _first(self) -> State:
         count = self.model.vehicles
-        freeze = self.freezer.freeze
-        cores = [freeze(self.core(index)) for index in range(count)]
+        cores = [self.vehicles.cores.of(self.freezer.freeze(self.core(index))) for index in range(count)]
         back = [0] * count
         if self.model.late:
-            cores[-1], back[-1] = b"", self.model.late
-        oracle = freeze((Promises(self.tubes, 10), {}))
-        return State(
-            0, self.model.faults, tuple(cores), tuple(back), (), ((),) * count, (None,) * count, oracle
-        )  # fmt: skip
+            cores[-1], back[-1] = NOTHING, self.model.late
+        empty, oracle = (NOTHING,) * count, Oracle(Promises(self.tubes, 10), {})
+        return State(0, self.model.faults, tuple(cores), tuple(back), (), empty, empty, oracle)
 
     def _choices(self, state: State) -> Iterator[Choice]:
         """All sets of faults of this step within the budget, each in one order."""
@@ -112,7 +116,8 @@ class Checker:
             if model.holds:
                 possible.append(("hold", *link))
         if model.crashes:
-            possible += [("crash", index, 0) for index, core in enumerate(state.cores) if core and state.step]
+            up = [index for index, core in enumerate(state.cores) if core != NOTHING]
+            possible += [("crash", index, 0) for index in up if state.step]
         if model.liar:
             possible += [("lie", a, b) for a in range(len(self.names)) for b in range(a)]
 

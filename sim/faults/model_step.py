@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import TYPE_CHECKING
 
-from fleet.protocol import keys, limits
-from fleet.protocol.core import Core
-from fleet.protocol.records import Adopt, Drop, Local
-from fleet.protocol.restore import restore
-from fleet.protocol.table import Phase
+from fleet.protocol import keys
+from fleet.protocol.records import Adopt, Drop
 from fleet.protocol.wire import KIND_OF, Body, Entry, Proposal, Vote, encode_body, seal
 from sim.faults import reading
-from sim.faults.body import MOVING
 from sim.faults.case import SESSION, ZONE
 from sim.faults.engine import CHARTER
-from sim.faults.frozen import thaw
-from sim.faults.model import BEGIN_MS, LIAR, STEP_MS, Choice, State
+from sim.faults.model import BEGIN_MS, LIAR, NOTHING, STEP_MS, Choice, State
+from sim.faults.model_vehicle import Said, Turn
 from sim.faults.plans import approach, departing
 from sim.faults.tubes import meet
 
@@ -31,163 +26,96 @@ class Step:
 
     def __init__(self, checker: Checker, state: State, choice: Choice) -> None:
         self._checker = checker
+        self._vehicles = checker.vehicles
         self._state = state
         self._choice = choice
         self.now_ms = BEGIN_MS + state.step * STEP_MS
-        self._promises, self._live = thaw(state.oracle)
-        self._disks = [list(disk) for disk in state.disks]
+        self._oracle = state.oracle.copy()
+        self._cores = list(state.cores)
+        self._logs = list(state.logs)
         self._held = list(state.held)
         self._back = list(state.back)
-        self._air: list[tuple[int, int, bytes]] = []
-        self._cores: list[Core | None] = [thaw(core) if core else None for core in state.cores]
+        self._air: list[tuple[int, int, int]] = []
 
-    def run(self) -> tuple[State, bytes]:
-        """What follows, and its digest."""
+    def run(self) -> State:
+        """What follows."""
         lost = {(a, b) for what, a, b in self._choice if what == "lose"}
-        held = {(a, b) for what, a, b in self._choice if what == "hold"}
+        late = {(a, b) for what, a, b in self._choice if what == "hold"}
         for what, a, b in self._choice:
             if what == "crash":
                 self._crash(a)
             elif what == "lie":
                 self._lie(a, b)
-        for index in range(len(self._cores)):
-            if self._cores[index] is None and self._back[index] and self._state.step >= self._back[index]:
-                self._restart(index)
+        heard: list[list[int]] = [[] for _ in self._cores]
         for a, b, raw in self._state.air:
-            if (a, b) in held:
+            if (a, b) not in late and (a, b) not in lost and not self._split(a, b):
+                heard[b].append(raw)
+        turns = [self._turn(index, tuple(heard[index])) for index in range(len(self._cores))]
+        answers = [iter(turn.delivered) if turn is not None else None for turn in turns]
+        for a, b, raw in self._state.air:
+            answer = answers[b]
+            if (a, b) in late:
                 self._air.append((a, b, raw))
-            elif (a, b) not in lost and not self._split(a, b):
-                self._deliver(b, raw)
-        for index, core in enumerate(self._cores):
-            if core is not None:
-                self._tick(index, core)
-        freeze = self._checker.freezer.freeze
-        cores = tuple([b"" if core is None else freeze(core) for core in self._cores])
-        following = State(
-            self._state.step + 1, self._state.budget - len(self._choice), cores, tuple(self._back), tuple(self._air),
-            tuple(map(tuple, self._disks)), tuple(self._held), freeze((self._promises, self._live)),
+            elif answer is not None and (a, b) not in lost and not self._split(a, b):
+                self._hear_all(b, next(answer))
+        for index, turn in enumerate(turns):
+            if turn is not None:
+                self._hear_all(index, turn.ticked)
+                self._settle(index, turn)
+        return State(
+            self._state.step + 1, self._state.budget - len(self._choice), tuple(self._cores), tuple(self._back),
+            tuple(self._air), tuple(self._logs), tuple(self._held), self._oracle,
         )  # fmt: skip
-        return following, self._digest(following)
 
-    def _digest(self, state: State) -> bytes:
-        promises = self._promises
-        memory = (sorted(promises.votes), sorted(promises._dead), sorted(self._live))
-        text = repr((state.step, state.budget, state.back, state.air, state.disks, state.held, memory))
-        whole = hashlib.blake2b(text.encode(), digest_size=16)
-        for core in state.cores:
-            whole.update(core)
-            whole.update(b"|")
-        return whole.digest()
+    def _turn(self, index: int, heard: tuple[int, ...]) -> Turn | None:
+        """None: it is down."""
+        state, step = self._state, self._state.step
+        if self._cores[index] == NOTHING:
+            if not self._back[index] or step < self._back[index]:
+                return None
+            self._back[index] = 0
+        sight = self._vehicles.sight(index, step, state.held)
+        return self._vehicles.turn(index, step, self._cores[index], self._logs[index], self._held[index], heard, sight)
+
+    def _settle(self, index: int, turn: Turn) -> None:
+        self._cores[index], self._held[index] = turn.core, turn.held
+        for raw in turn.written:
+            self._logs[index] = self._vehicles.logs.of((self._logs[index], raw))
 
     def _split(self, a: int, b: int) -> bool:
         return self._state.step < self._checker.model.split and (a == 0) != (b == 0)
 
-    def _deliver(self, index: int, raw: bytes) -> None:
-        core = self._cores[index]
-        if core is not None:
-            core.step(raw, self.now_ms)
-            self._carry_out(index, core)
-
-    def _tick(self, index: int, core: Core) -> None:
-        now = self.now_ms
-        if not core._zone:
-            core.engage(ZONE, SESSION, now)
-            if core.commitment is not None and self._held[index] is None:
-                core.release("restarted", now)
-                self._carry_out(index, core)
-        start, end = self._times(self._held[index])
-        threats, waiting = self._look(index, core) if self._checker.model.eyes else ((), ())
-        if self._held[index] is not None and threats and now < start - 500:
-            core.release(f"silent:{threats[0]}", now)
-            self._carry_out(index, core)
-        held = self._held[index]
-        core.tick(
-            Local(
-                now, Phase.WAITING, "p0", BEGIN_MS + index, now, self._driven(index, held),
-                wants_commit=held is None and (not waiting or self._has_moved(index)),
-                pnr_passed=held is not None and now >= start - 500, cleared=held is not None and now >= end,
-                perceived=threats, blocking=tuple([f"silent:{name}" for name in threats]),
-            )
-        )  # fmt: skip
-        self._carry_out(index, core)
-
-    def _was_here(self, index: int) -> bool:
-        """Whether this vehicle had come into sight before this step."""
-        late = self._checker.model.late
-        return index != len(self._checker.names) - 1 or self._state.step > late
-
-    def _times(self, held: tuple[bytes, int, bytes] | None) -> tuple[float, float]:
-        """When the shared place is entered and left."""
-        uses = self._checker.roads.uses(held[0]) if held is not None else ()
-        return (uses[0][1], uses[-1][2]) if uses else (0.0, 0.0)
-
-    def _driven(self, index: int, held: tuple[bytes, int, bytes] | None) -> bytes:
-        if held is not None:
-            return held[0]
-        if self._checker.model.moving and index == 0:
-            return approach(0, BEGIN_MS, -50_000, 9_000)
-        return approach(0, BEGIN_MS, -1000, 0)
-
-    def _has_moved(self, index: int) -> bool:
-        """Rule P8: it has moved in everybody's sight for long enough to leave out somebody who stands."""
-        return self._checker.model.moving and index == 0 and self._state.step * STEP_MS >= limits.SHOWN_MS
-
-    def _look(self, index: int, core: Core) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        """(silent bodies that move or are inside, silent ones that stand), as they were one step ago."""
-        checker, now, then = self._checker, self.now_ms, self.now_ms - STEP_MS
-        heard = core.heard(now)
-        known = core.known_tubes(now)
-        threats, waiting = [], []
-        for k, name in enumerate(checker.names):
-            absent = not self._was_here(k)
-            held = self._state.held[k]
-            if k == index or absent or (held is not None and then >= self._times(held)[1]):
-                continue
-            raw = self._driven(k, held)
-            s, v = checker.roads.own(raw).at(then)
-            if v <= MOVING and s <= 0.0:
-                if name not in heard:
-                    waiting.append(name)
-                continue
-            new = now - BEGIN_MS <= limits.NEWCOMER_MS
-            told = name in heard and (heard[name].plan == raw or any(t.plan == raw for t in known if t.vehicle == name))
-            if not told or not (new or core.is_heard_by(name, now)):
-                threats.append(name)
-        return tuple(threats), tuple(waiting)
-
-    def _carry_out(self, index: int, core: Core) -> None:
+    def _hear_all(self, index: int, said: tuple[Said, ...]) -> None:
+        """The oracle takes note of what a vehicle does, in its order."""
         name = self._checker.names[index]
-        while ready := core.ready():
-            self._disks[index] += ready.to_persist
-            for raw in ready.to_send:
-                self._hear(raw, name)
+        for one in said:
+            for raw in one.sent:
+                self._hear(self._vehicles.datagrams[raw], name)
                 self._air += [(index, to, raw) for to in range(len(self._cores)) if to != index]
-            for effect in ready.to_apply:
-                self._apply(index, name, effect)
-            core.advance(ready)
+            for effect in one.effects:
+                self._apply(name, effect)
 
-    def _apply(self, index: int, name: str, effect: Adopt | Drop) -> None:
+    def _apply(self, name: str, effect: Adopt | Drop) -> None:
+        live, promises = self._oracle.live, self._oracle.promises
         if isinstance(effect, Drop):
-            self._held[index] = None
-            self._live.pop(name, None)
+            live.pop(name, None)
             return
-        proposal = self._promises.proposals[effect.proposal_hash]
-        unsigned = [m for m in proposal.members if m != LIAR and (effect.proposal_hash, m) not in self._promises.votes]
+        proposal = promises.proposals[effect.proposal_hash]
+        unsigned = [m for m in proposal.members if m != LIAR and (effect.proposal_hash, m) not in promises.votes]
         if unsigned:
             self._fail(f"S3: {name} adopts without {unsigned}")
         tubes = self._checker.tubes
-        for other, plan in self._live.items():
+        for other, plan in live.items():
             if other != name and meet(tubes.of(effect.plan), tubes.of(plan)) is not None:
                 self._fail(f"S1: {name} and {other} hold one place")
-        self._live[name] = effect.plan
-        self._held[index] = (effect.plan, effect.lease_end_ms, effect.proposal_hash)
+        live[name] = effect.plan
 
     def _hear(self, raw: bytes, name: str) -> None:
         """The oracle reads what is sent (promises.py)."""
-        message = reading.read(raw)
+        message = self._checker.read(raw)
         if message is None or message.sender not in (name, LIAR):
             return
-        kind, body, promises = message.kind, message.body, self._promises
+        kind, body, promises = message.kind, message.body, self._oracle.promises
         if kind == reading.INTENT:
             promises.intent(message.sender, stamp_ms=body[2], live=body[15], dead=body[16])
         elif kind == reading.PROPOSAL:
@@ -205,20 +133,12 @@ class Step:
         self._checker.found.violations.append(f"step {self._state.step}, {self._choice}: {text}")
 
     def _crash(self, index: int) -> None:
-        self._cores[index] = None
+        self._cores[index] = NOTHING
         self._back[index] = self._state.step + RESTART_STEPS
         held = self._held[index]
-        if held is not None and self.now_ms < self._times(held)[0] - 500:
-            self._live.pop(self._checker.names[index], None)
-            self._held[index] = None
-
-    def _restart(self, index: int) -> None:
-        """With what the log says (rule P11); one that comes late has none."""
-        core = self._checker.core(index)
-        if self._was_here(index):
-            core.restore(restore(self._disks[index], self._checker.names[index], self.now_ms, core.eps_ms))
-        self._back[index] = 0
-        self._cores[index] = core
+        if held != NOTHING and self.now_ms < self._vehicles.times(held)[0] - 500:
+            self._oracle.live.pop(self._checker.names[index], None)
+            self._held[index] = NOTHING
 
     def _lie(self, a: int, b: int) -> None:
         """Two proposals for one place, one told to each of two vehicles, each signed by the liar."""
@@ -230,15 +150,16 @@ class Step:
             lease = int(checker.roads.uses(plan)[-1][2]) + 300
             proposal = Proposal(LIAR, victim, now, now + 400, members, (Entry(name, plan, lease),), CHARTER, bytes(8))
             raw = self._seal(proposal)
-            vote = self._seal(Vote(reading.read(raw).digest, True))  # type: ignore[union-attr]
+            vote = self._seal(Vote(reading.read(self._vehicles.datagrams[raw]).digest, True))  # type: ignore[union-attr]
             for to in range(len(self._cores)):
                 self._air.append((-1, to, vote))
                 if to == victim or to not in (a, b):
                     self._air.append((-1, to, raw))
 
-    def _seal(self, body: Body) -> bytes:
+    def _seal(self, body: Body) -> int:
+        """The number of a datagram of the liar's."""
         kind, payload = KIND_OF[type(body)], encode_body(body)
         covered = keys.statement(kind.name.lower(), ZONE, SESSION, LIAR, payload)
         raw = seal(kind, ZONE, SESSION, LIAR, payload, self._checker.signers[LIAR].sign(covered))
         self._hear(raw, "")
-        return raw
+        return self._vehicles.datagrams.of(raw)

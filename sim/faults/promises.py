@@ -29,8 +29,17 @@ class Promises:
         self.votes: dict[tuple[bytes, str], bytes] = {}
         """(proposal, voter) -> signature."""
         self._given: dict[str, list[bytes]] = {}
-        self._dead: set[tuple[bytes, str]] = set()
+        self.dead_tubes: set[tuple[bytes, str]] = set()
+        """(proposal, holder)."""
         self._open: dict[str, dict[bytes, int]] = {}
+
+    def copy(self) -> Promises:
+        """Goes on by itself."""
+        other = Promises(self._tubes, self._eps_ms)
+        other.proposals, other.votes = dict(self.proposals), dict(self.votes)
+        other._given, other.dead_tubes = dict(self._given), set(self.dead_tubes)
+        other._open = {holder: dict(mine) for holder, mine in self._open.items()}
+        return other
 
     def proposal(self, digest: bytes, body: list[Any]) -> None:
         """A proposal was sent."""
@@ -44,7 +53,7 @@ class Promises:
 
     def dead(self, digest: bytes, holder: str) -> None:
         """``holder`` says that its tube of the proposal is given back."""
-        self._dead.add((digest, holder))
+        self.dead_tubes.add((digest, holder))
         self._open.get(holder, {}).pop(digest, None)
 
     def intent(self, sender: str, *, stamp_ms: int, live: list[bytes], dead: list[bytes]) -> None:
@@ -65,7 +74,7 @@ class Promises:
         if (digest, voter) in self.votes:
             return []
         self.votes[digest, voter] = signature
-        given = self._given.setdefault(voter, [])
+        given = self._given.get(voter, [])
         batch = self.proposals[digest].batch
         faults = [f"{voter} signs a batch in which {pair} meet" for pair in self._inside(batch)]
         alive = [old for old in given if now_ms <= self.proposals[old].lease_end_ms + 2 * self._eps_ms]
@@ -76,26 +85,28 @@ class Promises:
                 for vehicle, (other, _) in batch.items():
                     if vehicle != holder and meet(self._tubes.of(plan), self._tubes.of(other)) is not None:
                         faults.append(f"{voter} promises {vehicle} what it has promised {holder}")
-        alive.append(digest)
-        self._given[voter] = alive
+        self._given[voter] = [*alive, digest]
         return faults
 
-    def alive_until_ms(self, holders: set[str]) -> int:
-        """The latest lease of a tube of one of ``holders`` that somebody has signed and no word has ended; 0: none."""
+    def alive_until_ms(self, holders: set[str], unheard: set[str]) -> int:
+        """The latest lease of a tube of one of ``holders`` that somebody has signed and no word has ended; 0: none.
+
+        The word of ``unheard`` ends nothing: somebody who has promised does not count it any more (rule P14).
+        """
         signed = {digest for digest, _ in self.votes}
         return max(
             (
                 lease_end_ms
                 for digest in signed
                 for vehicle, (_, lease_end_ms) in self.proposals[digest].batch.items()
-                if vehicle in holders and (digest, vehicle) not in self._dead
+                if vehicle in holders and (vehicle in unheard or (digest, vehicle) not in self.dead_tubes)
             ),
             default=0,
         )
 
     def _is_dead(self, digest: bytes, holder: str, voter: str, now_ms: int) -> bool:
         """By the holder's word; of its own tube the voter knows without a word that its time has passed."""
-        if (digest, holder) in self._dead:
+        if (digest, holder) in self.dead_tubes:
             return True
         return holder == voter and now_ms > self.proposals[digest].decide_by_ms
 

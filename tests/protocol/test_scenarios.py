@@ -10,6 +10,8 @@ Commands
 ``equivocate NAME``                   say the last intent again, otherwise
 ``wants NAME [PATH]``                 the car wants a plan (on PATH), or wants none
 ``off NAME``                          the car stops: no ticks, no messages
+``crash NAME``                        its node loses power
+``restart NAME [lost]``               its node starts again from its log, or without one
 ``release NAME``                      give the commitment back
 ``run MS``                            let time pass; prints the notes of all cars
 ``tubes NAME``                        live tubes the car knows
@@ -28,7 +30,8 @@ import pytest
 from fleet.protocol import keys
 from fleet.protocol.table import Phase
 from fleet.protocol.wire import Intent, Kind, decode, encode_body, seal
-from tests.protocol.harness import StubKeys, World
+from tests.protocol.crashing import CrashWorld
+from tests.protocol.harness import StubKeys
 
 DATA = Path(__file__).parent / "testdata"
 SHOWN = (
@@ -50,7 +53,7 @@ class Scenario:
     """One file's state."""
 
     def __init__(self) -> None:
-        self.world = World(seed=1, tick_ms=50)
+        self.world = CrashWorld(seed=1, tick_ms=50)
         self.world.fault = self.fault
         self.delay_ms = 20
         self.cut: set[tuple[str, str]] = set()
@@ -116,6 +119,14 @@ class Scenario:
 
     def do_off(self, name: str) -> None:
         self.world.cars[name].off = True
+
+    def do_crash(self, name: str) -> None:
+        self.world.crash(self.world.cars[name])
+
+    def do_restart(self, name: str, *log: str) -> str:
+        before = len(self.world.log)
+        self.world.restart(self.world.cars[name], log_lost=log == ("lost",))
+        return self.notes(before) or "ok"
 
     def do_release(self, name: str) -> str:
         before = len(self.world.log)
