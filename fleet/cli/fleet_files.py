@@ -22,7 +22,6 @@ def prepare(folder: Path, vehicles: Mapping[str, Vehicle], now_ms: int) -> list[
     """Make what is missing in ``folder``; Returns who is new."""
     import shutil
 
-    from fleet.charter.model import default_charter
     from fleet.cli.key_office import Office
     from fleet.node.key_files import CertificateRecord, read_secret, write_secret
     from fleet.node.signing import random_seed
@@ -55,7 +54,7 @@ def prepare(folder: Path, vehicles: Mapping[str, Vehicle], now_ms: int) -> list[
             state.record_test(name, TestRecord(passed=True, at_ms=now_ms, by=BY, value=value))
         state.accept(
             AcceptedFile(
-                firmware=FIRMWARE, config_digest=digest(kind), charter_id=default_charter().charter_id().hex(),
+                firmware=FIRMWARE, config_digest=digest(kind), charter_id=state.charter(now_ms)[0].charter_id().hex(),
                 at_ms=now_ms, by=BY,
             )
         )  # fmt: skip

@@ -56,6 +56,7 @@ def open_orders(scenario: Scenario, vehicle_id: str, state: Path, realtime: int 
         assembly = Assembly(
             stage.zone_map, stage.conflicts, make, register, session=scenario.seed,
             period_s=scenario.control.period_s, watch=watch, controller=CONTROLLERS[scenario.control.controller],
+            line=folder.charter(time.time_ns() // 1_000_000),
         )  # fmt: skip
         warm(stage, scenario.planner)
 

@@ -6,8 +6,7 @@ import importlib
 import time
 from typing import Any
 
-from fleet.charter.model import default_charter
-from fleet.errors import ConfigError, FleetError
+from fleet.errors import CharterError, ConfigError, FleetError
 from fleet.node.clock_sync import clock_error_s
 from fleet.node.state_folder import StateFolder
 from hardware.supervisor import BrakeSocket, Link
@@ -21,7 +20,7 @@ def from_folder(vehicle: Vehicle, name: str, folder: StateFolder, now_ms: int, *
     """Tests, acceptance, key and charter. Tests on a simulated bench say nothing of a real vehicle."""
     tests, accepted = folder.tests(), folder.accepted()
     found: dict[str, Any] = {
-        "charter_id": default_charter().charter_id().hex(),
+        "charter_id": _charter_id(folder, now_ms),
         "config_digest": digest(vehicle),
         "key_left_s": _key_left_s(name, folder, now_ms),
     }
@@ -36,6 +35,14 @@ def from_folder(vehicle: Vehicle, name: str, folder: StateFolder, now_ms: int, *
         found["config_digest_expected"] = accepted.config_digest
         found["charter_id_expected"] = accepted.charter_id
     return found
+
+
+def _charter_id(folder: StateFolder, now_ms: int) -> str | None:
+    """None: the charter there does not count."""
+    try:
+        return folder.charter(now_ms)[0].charter_id().hex()
+    except CharterError:
+        return None
 
 
 def _key_left_s(name: str, folder: StateFolder, now_ms: int) -> float | None:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from fleet.charter.model import Charter
-from fleet.charter.rulebook import TIER_NAMES, Choice, choose
+from fleet.charter.rulebook import SAFETY_TIER, TIER_NAMES, Choice, choose
 from fleet.node.planner_guard import GuardedPlanner
 from planners.check import Verifier
 from planners.interface import Body, Commitment, JointPlan, JointPlanner, Request
@@ -82,8 +82,8 @@ class RulebookPlanner:
         names = tuple(answers)
         if len(names) == 1:
             return answers[names[0]]
-        rows = [self.violations(answers[name], requests, commitments, now_ms) for name in names]
-        choice = choose(self._book, rows)
+        rows = [self.violations(answers[name], requests, now_ms) for name in names]
+        choice = self._verified(rows, list(answers.values()), requests, commitments, now_ms)
         decided = self._decisive(rows, choice)
         self.last = Weighed(
             names,
@@ -105,18 +105,32 @@ class RulebookPlanner:
         }
         return max(gains, key=lambda rule: (gains[rule], -rule))
 
-    def violations(
-        self, answer: JointPlan, requests: Sequence[Request], commitments: Sequence[Commitment], now_ms: int
-    ) -> list[int]:
-        """By rule, as the compiled rulebook names them."""
+    def violations(self, answer: JointPlan, requests: Sequence[Request], now_ms: int) -> list[int]:
+        """By rule, as the compiled rulebook names them; what the verifier finds is left at 0."""
         by_name = {request.body.vehicle: request for request in requests}
         plans = [(by_name[plan.vehicle], plan) for plan in answer.plans]
         found = measured(plans, requests, self._clear_mm, now_ms, self._bound_ms)
-        if "unverified" in self._book.names:
-            mine = [Commitment(self._judged(request.body), plan) for request, plan in plans]
-            others = [Commitment(self._judged(one.body), one.plan) for one in commitments]
-            found["unverified"] = len(self._verifier.joint(mine, others, from_ms=now_ms))
-        return [found[name] for name in self._book.names]
+        return [found.get(name, 0) for name in self._book.names]
+
+    def _verified(
+        self, rows: list[list[int]], answers: Sequence[JointPlan], requests: Sequence[Request],
+        commitments: Sequence[Commitment], now_ms: int,
+    ) -> Choice:  # fmt: skip
+        """The choice with the verifier's findings filled in where they matter.
+
+        Findings are the first rule of every book and cannot be fewer than none. So the best plan by all other rules is
+        best of all if it has none: mostly one plan is verified, not each.
+        """
+        bodies = {request.body.vehicle: self._judged(request.body) for request in requests}
+        others = [Commitment(self._judged(one.body), one.plan) for one in commitments]
+        first, known = self._book.names.index(SAFETY_TIER[0]), set[int]()
+        while True:
+            choice = choose(self._book, rows)
+            if choice.index in known:
+                return choice
+            known.add(choice.index)
+            mine = [Commitment(bodies[plan.vehicle], plan) for plan in answers[choice.index].plans]
+            rows[choice.index][first] = len(self._verifier.joint(mine, others, from_ms=now_ms))
 
     def approach(
         self, body: Body, path_id: str, state: tuple[float, float, float], *, now_ms: int, stop_s_m: float,

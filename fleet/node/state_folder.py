@@ -3,6 +3,7 @@
     key.json            secret key, mode 0600 (``fleet keys new``)
     keys.json           the authority's register, public (``fleet keys enrol``)
     stable.log          what the node has signed; replayed after a restart (rule P11)
+    charter.json        the fleet's ratified charter (``current.json`` of ``fleet charter``); none: the built-in one
     tests.json          when the emergency stop loop and the brakes were tested last, by whom
     accepted.json       firmware, configuration and charter that a person has accepted (``fleet preflight --accept``)
     evidence/           contradictions of peers, for ``fleet evidence verify``
@@ -25,7 +26,10 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from fleet.charter.model import default_charter
 from fleet.errors import ConfigError
+from fleet.node.charter_book import Line
+from fleet.node.charter_files import load_charter
 from fleet.node.key_files import RegisterFile, read_file, read_secret, write_file
 from fleet.node.key_register import KeyRegister
 from fleet.node.signing import Signer
@@ -156,6 +160,17 @@ class StateFolder:
 
     def record_test(self, name: str, record: TestRecord) -> None:
         write_file(self.path / "tests.json", TestsFile(tests={**self.tests(), name: record}))
+
+    def charter(self, now_ms: int) -> Line:
+        """The charter of this vehicle and its ancestors, the newest first.
+
+        Raises
+        ------
+        CharterError
+            The file there does not count, or not at this time.
+        """
+        file = self.path / "charter.json"
+        return load_charter(file, now_ms // 1000, allow_draft=False) if file.exists() else (default_charter(),)
 
     def accepted(self) -> AcceptedFile | None:
         file = self.path / "accepted.json"

@@ -56,6 +56,9 @@ def test_the_tutorial_takes_a_charter_from_draft_to_roll_out_and_back(
     records = [record for record in read_decisions(tmp_path / "runs/rollout") if record.kind == "charter"]
     states = [record.detail["state"] for record in records]
     assert {"rollout_ordered", "rollout", "rollback_ordered", "rollback"} <= set(states)
+    choices = [record for record in read_decisions(tmp_path / "runs/rollout") if record.kind == "choice"]
+    assert {record.detail["rule"] for record in choices} <= {"delay", "stops", "without_plan"}
+    assert len(choices) >= 3
     assert check_chain(tmp_path / "runs/rollout").bad_line is None
     assert_swapped_safely(tmp_path / "runs/rollout")
 

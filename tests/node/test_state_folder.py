@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from fleet.cli import main
-from fleet.errors import ConfigError
+from fleet.errors import CharterError, ConfigError
 from fleet.node.state_folder import BLACK_BOXES_MAX, AcceptedFile, StateFolder, TestRecord
+from sim.scenario import SCENARIOS
 
 NOW = 1_700_000_000_000
 
@@ -92,3 +93,12 @@ def test_black_boxes_are_kept_up_to_a_number_and_evidence_for_good(folder: State
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     names = {folder.write_evidence("intent", b"x", NOW).name for _ in range(3)}
     assert len(names) == 3
+
+
+def test_a_vehicle_has_the_built_in_charter_or_the_ratified_one_in_its_folder(folder: StateFolder) -> None:
+    assert [one.name for one in folder.charter(NOW)] == ["default"]
+    (folder.path / "charter.json").write_bytes((SCENARIOS / "charters" / "north.json").read_bytes())
+    assert [one.name for one in folder.charter(NOW)] == ["north", "base"]
+    (folder.path / "charter.json").write_text("{}")
+    with pytest.raises(CharterError, match=r"charter\.json"):
+        folder.charter(NOW)
