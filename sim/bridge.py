@@ -21,10 +21,9 @@ from hardware.base import Command, Lifecycle, Track, VehicleState
 from hardware.gate import STANDSTILL_MPS
 from hardware.vehicle import Vehicle
 from planners.paths import pose_at
-from sim.runner import make_world
 from sim.stage import Actor, Stage, start_steer_rad
 from sim.vehicle_backend import SensorSuite, SimVehicle
-from sim.world import Contact, World
+from sim.world import Contact, World, make_world
 
 STEP_S = 0.01
 LAG_S_MAX = 0.3

@@ -7,17 +7,20 @@ from pathlib import Path
 
 from fleet.charter.model import Charter
 from fleet.node.assembly import Assembly, Berth
-from fleet.node.charter_book import planner_maker
+from fleet.node.charter_book import Make, planner_maker
 from fleet.node.controllers import CONTROLLERS
 from fleet.node.driver import Node
+from fleet.node.group_orders import GroupOrders, roomier
 from fleet.node.parts import NO_DOUBTS, Doubts, Noter
 from fleet.node.road import place_on
 from fleet.node.stopwatch import Stopwatch
 from fleet.protocol.restore import Restored
 from hardware.base import VehicleInterface
 from planners.first_come import FirstCome
-from planners.interface import JointPlanner
+from planners.interface import Conflicts, JointPlanner
+from planners.right_before_left import Insisting
 from planners.spacing import COMFORTABLE, Spacing
+from planners.zone_map import ZoneMap
 from sim import reactive
 from sim.node_office import NodeOffice
 from sim.reactive import ReactiveCar
@@ -34,23 +37,32 @@ def clean_store(out: Path) -> Path:
     return folder
 
 
+def insisting(zone_map: ZoneMap, conflicts: Conflicts, spacing: Spacing) -> Make:
+    """Makes the planner of drivers who insist on their right of way, to show a gridlock."""
+    return lambda name, charter: Insisting(zone_map, conflicts, spacing)
+
+
 class NodeFactory:
     """Makes the nodes of one run."""
 
     def __init__(
         self, stage: Stage, planner: str, seed: int, period_s: float, watch: Stopwatch, controller: str = "feedback",
-        spacing: Spacing = COMFORTABLE, line: Sequence[Charter] = (),
+        spacing: Spacing = COMFORTABLE, line: Sequence[Charter] = (), *, insist: bool = False,
     ) -> None:  # fmt: skip
         self._period_s = period_s
         self.reactive = planner == reactive.NAME
         """Vehicles have no nodes; the planner is then for free-flow times only."""
         name = FirstCome.name if self.reactive else planner
         self.office = NodeOffice(seed, watch, stage.zone_map.digest)
+        site = stage.zone_map, stage.conflicts
+        make, roomy = (planner_maker(name, *site, room) for room in (spacing, roomier(spacing)))
         self.assembly = Assembly(
-            stage.zone_map, stage.conflicts, planner_maker(name, stage.zone_map, stage.conflicts, spacing),
+            *site, insisting(*site, spacing) if insist else make,
             self.office.keyring, session=seed, period_s=period_s, watch=watch, controller=CONTROLLERS[controller],
             line=line,
         )  # fmt: skip
+        charter = self.assembly.charters.line[0]
+        self.assembly.group_orders = GroupOrders.of(*site, spacing, roomy("own", charter))
         shared = self.assembly
         self.roads, self.book, self.verifier = shared.roads, shared.book, shared.verifier
         self.controller, self.planning_s = shared.controller, shared.planning_s

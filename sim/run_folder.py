@@ -23,8 +23,8 @@ from sim import decision_log, trajectory_log
 Floats = npt.NDArray[np.float64]
 
 RUN, VEHICLES, METRICS, MAP, REPORT = "run.json", "vehicles.json", "metrics.json", "map.json", "report.html"
-MCAP = "run.mcap"
-FILES = (RUN, VEHICLES, METRICS, MAP, REPORT, MCAP, decision_log.FILE_NAME, trajectory_log.FILE_NAME)
+MCAP, CASES = "run.mcap", "cases.jsonl"
+FILES = (RUN, VEHICLES, METRICS, MAP, REPORT, MCAP, CASES, decision_log.FILE_NAME, trajectory_log.FILE_NAME)
 _POINT_M = 1.0
 """Spacing at which paths are stored; finer where a path is shorter than 200 m."""
 

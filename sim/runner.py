@@ -34,6 +34,7 @@ from sim.charter_setup import Charters, charters_of
 from sim.crashes import Crashes, Switch
 from sim.entrance import Entrance, Gate
 from sim.fleet_node import NodeFactory, clean_store
+from sim.group_watch import GroupWatch
 from sim.interrupt import Interrupt
 from sim.legacy_traffic import LegacyCar
 from sim.manifest import manifest
@@ -44,14 +45,13 @@ from sim.scenario import Scenario
 from sim.solo import free_flow_s, movement_of
 from sim.stage import Actor, Stage, build_stage
 from sim.vehicle_backend import SensorSuite, SimVehicle
-from sim.world import Contact, World
+from sim.world import Contact, World, make_world
 
 if TYPE_CHECKING:
     from sim.site_node import SiteNodeFactory
 
 Floats = npt.NDArray[np.float64]
 
-WORLDS = ("bullet", "kinematic")
 _MS = 1_000_000
 _NEAR_END_M = 5.0
 _RELOCATE_MS = 500
@@ -79,25 +79,6 @@ def settle_memory() -> None:
     gc.set_threshold(50_000, 20, 50)
 
 
-def make_world(name: str) -> World:
-    """A fresh world by name.
-
-    Raises
-    ------
-    ConfigError
-        No such world, or its library is not installed.
-    """
-    if name == "bullet":
-        from sim.bullet_world import BulletWorld
-
-        return BulletWorld()
-    if name == "kinematic":
-        from sim.kinematic_world import KinematicWorld
-
-        return KinematicWorld()
-    raise ConfigError(f"no world named {name!r}; known: {', '.join(WORLDS)}")
-
-
 def run(scenario: Scenario, out: Path, options: RunOptions) -> Summary:
     """Run ``scenario`` and write the files of a run into ``out``.
 
@@ -120,13 +101,16 @@ def run(scenario: Scenario, out: Path, options: RunOptions) -> Summary:
         if stage.site is None:
             factory = NodeFactory(
                 stage, scenario.planner, scenario.seed, period_ms * 1e-3, watch, scenario.control.controller,
-                scenario.spacing.spacing, charters.line,
+                scenario.spacing.spacing, charters.line, insist=scenario.group.insist,
             )  # fmt: skip
             charters.enter(factory.assembly.charters)
             if options.prepare is not None:
                 options.prepare(factory)
             progress.say("measuring free flow")
-            free = _free_flow(scenario, stage, factory, period_ms)
+            with contextlib.closing(make_world(scenario.world)) as alone:
+                free = free_flow_s(
+                    stage.actors, alone, factory.planner, factory.book, period_ms, scenario.seed, factory.controller
+                )
         else:
             from sim.site_node import SiteNodeFactory
 
@@ -147,6 +131,8 @@ def run(scenario: Scenario, out: Path, options: RunOptions) -> Summary:
 
                 running = SiteRun(scenario, stage, world, factory, log, watch, shelf, store)
             running.charters, started = charters, perf_counter()
+            if isinstance(factory, NodeFactory) and scenario.group.watch and not factory.reactive:
+                running.group = GroupWatch(scenario, stage, factory, log, out)
 
             def finish(status: int) -> Summary:
                 timings = {**running.timings(), "setup": started - began}
@@ -168,13 +154,6 @@ def run(scenario: Scenario, out: Path, options: RunOptions) -> Summary:
                 raise
             progress.say("interrupted; writing the report" if interrupt.caught else "writing the report")
             return finish(interrupt.status)
-
-
-def _free_flow(scenario: Scenario, stage: Stage, factory: NodeFactory, period_ms: int) -> Mapping[object, float]:
-    with contextlib.closing(make_world(scenario.world)) as world:
-        return free_flow_s(
-            stage.actors, world, factory.planner, factory.book, period_ms, scenario.seed, factory.controller
-        )
 
 
 class Run:
@@ -205,6 +184,7 @@ class Run:
         """Proposal -> when it was made."""
         self.now_ms = 0
         self.charters: Charters | None = None
+        self.group: GroupWatch | None = None
 
     def loop(self, progress: Progress, interrupt: Interrupt) -> None:
         """Step until everybody has left, the time is over, or somebody interrupts."""
@@ -246,6 +226,10 @@ class Run:
         watch.enter("control")
         self._drive(now_ms)
         watch.leave()
+        if self.group is not None:
+            watch.enter("oversight")
+            self.group.look(now_ms, self._cars, self._suite.row)
+            watch.leave()
         watch.enter("logging")
         self._log_truth()
         watch.leave()
@@ -420,6 +404,8 @@ class Run:
 
         def note(now_ms: int, kind: str, detail: Mapping[str, object]) -> None:
             log.decision(now_ms, name, kind, detail)
+            if self.group is not None:
+                self.group.hear(now_ms, name, kind, detail)
             if kind == "proposal":
                 proposed_ms[str(detail["proposal"])] = now_ms
             elif kind == "commit":
@@ -490,11 +476,5 @@ class Run:
             self._collect(car)
         for actor in self._entrance.outside():
             self._announce(actor)
-        for name, value in vars_of(self._network.counters()).items():
+        for name, value in self._network.counts().items():
             self._log.count(f"network_{name}", value)
-
-
-def vars_of(record: object) -> dict[str, int]:
-    """The integer fields of a slotted record."""
-    names = getattr(record, "__slots__", ())
-    return {name: value for name in names if isinstance(value := getattr(record, name), int) and not math.isnan(value)}

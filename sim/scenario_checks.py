@@ -60,6 +60,11 @@ def check_document(document: ScenarioDocument, source: str) -> None:
     check_faults(source, document.faults)
     if document.attackers:
         raise ConfigError(f"{source}: attackers: this version has none to offer; leave the list empty")
+    if document.group.insist and document.planner != "right_before_left":
+        raise ConfigError(
+            f"{source}: group.insist: drivers insist on their right of way only by the planner right_before_left"
+            f" (planner is {document.planner})"
+        )
     for index, polygon in enumerate(document.obstacles):
         _check_polygon(f"{source}: obstacles[{index}]", polygon)
 

@@ -20,9 +20,10 @@ from fleet.node.stopwatch import Stopwatch
 from sim.entrance import Entrance
 from sim.fleet_node import NodeFactory
 from sim.records import RunLog
-from sim.runner import Run, make_world, settle_memory
+from sim.runner import Run, settle_memory
 from sim.scenario import CountDemand, Demand, MapSpec, PoissonDemand, Scenario, load_scenario
 from sim.stage import build_stage
+from sim.world import make_world
 
 
 @dataclass(frozen=True, slots=True)

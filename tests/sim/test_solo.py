@@ -14,11 +14,10 @@ from fleet.node.road import Roads
 from hardware.vehicle import load_vehicle
 from planners.registry import PLANNERS
 from sim.kinematic_world import KinematicWorld
-from sim.runner import make_world
 from sim.scenario import load_scenario
 from sim.solo import free_flow_s, movement_of
 from sim.stage import Actor, Stage, build_stage
-from sim.world import World
+from sim.world import World, make_world
 from tests.sim.whole_runs import drive, write_scenario
 
 CAR = load_vehicle("car")

@@ -1,0 +1,72 @@
+"""A gridlock that really forms is found in time and ended; without the responses it stays."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from sim.decision_log import Decision, read_decisions
+from sim.records import Summary
+from sim.runner import RunOptions, run
+from sim.scenario import load_scenario
+from sim.trajectory_log import read_trajectories
+
+pytestmark = pytest.mark.xdist_group("whole_runs")
+
+
+def driven(out: Path, *, responses: bool, duration_s: float) -> tuple[Summary, list[Decision]]:
+    scenario = load_scenario("four_way_insist")
+    group = msgspec.structs.replace(scenario.group, responses=responses)
+    scenario = msgspec.structs.replace(scenario, group=group, duration_s_max=duration_s)
+    summary = run(scenario, out, RunOptions(out, progress=False, mcap=False))
+    return summary, list(read_decisions(out))
+
+
+def stood_still_s(out: Path, until_s: float) -> float:
+    """When the last of all came to stand, by the true trajectories."""
+    table = read_trajectories(out)
+    last: dict[str, float] = {}
+    for name, t_s, speed in zip(
+        table["vehicle_id"].to_pylist(), table["t_s"].to_pylist(), table["speed_mps"].to_pylist(), strict=True
+    ):
+        if t_s <= until_s and abs(speed) >= 0.1:
+            last[name] = t_s
+    return max(last.values())
+
+
+def test_a_gridlock_is_found_within_two_seconds_and_resolved(tmp_path: Path) -> None:
+    out = tmp_path / "on"
+    summary, decisions = driven(out, responses=True, duration_s=60.0)
+    alarms = [one for one in decisions if one.kind == "alarm"]
+    assert [one.detail["finding"] for one in alarms] == ["gridlock"]
+    assert alarms[0].detail["who"] == ["east", "north", "south", "west"]
+    found_s = alarms[0].time_ms * 1e-3
+    assert 0.0 < found_s - stood_still_s(out, found_s) <= 2.0
+    assert [one.detail["response"] for one in decisions if one.kind == "response"] == ["first_come"]
+    assert summary.status == 0 and not summary.failed, summary.failed
+    assert not (out / "cases.jsonl").exists()
+    assert "gridlock" in (out / "report.html").read_text()
+
+
+def test_without_responses_the_same_gridlock_stays(tmp_path: Path) -> None:
+    out = tmp_path / "off"
+    summary, decisions = driven(out, responses=False, duration_s=40.0)
+    values = {metric.name: metric.value for metric in summary.metrics}
+    assert (values["finished"], values["contacts"]) == (0, 0)
+    assert [one.detail["response"] for one in decisions if one.kind == "alarm"] == ["first_come", "call_person"]
+    assert not [one for one in decisions if one.kind == "response"]
+    assert stood_still_s(out, 40.0) < 20.0
+
+
+def test_cases_for_a_person_are_kept_in_the_runs_folder(tmp_path: Path) -> None:
+    from fleet.oversight.findings import CALL_PERSON, Finding
+    from sim.group_watch import add_case
+
+    finding = Finding("gridlock", ("a", "b"), 100, 1_900, 2_000, "ms", CALL_PERSON, "a -> b -> a")
+    add_case(tmp_path, 1, 2_000, finding)
+    add_case(tmp_path, 2, 3_000, finding)
+    cases = [json.loads(line) for line in (tmp_path / "cases.jsonl").read_text().splitlines()]
+    assert [(one["case"], one["time_ms"], one["status"]) for one in cases] == [(1, 2_000, "open"), (2, 3_000, "open")]
