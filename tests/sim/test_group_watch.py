@@ -27,14 +27,9 @@ def driven(out: Path, *, responses: bool, duration_s: float) -> tuple[Summary, l
 
 def stood_still_s(out: Path, until_s: float) -> float:
     """When the last of all came to stand, by the true trajectories."""
-    table = read_trajectories(out)
-    last: dict[str, float] = {}
-    for name, t_s, speed in zip(
-        table["vehicle_id"].to_pylist(), table["t_s"].to_pylist(), table["speed_mps"].to_pylist(), strict=True
-    ):
-        if t_s <= until_s and abs(speed) >= 0.1:
-            last[name] = t_s
-    return max(last.values())
+    truth = read_trajectories(out)
+    moving = (truth.t_s <= until_s) & (abs(truth.state[:, 3]) >= 0.1)
+    return float(truth.t_s[moving].max())
 
 
 def test_a_gridlock_is_found_within_two_seconds_and_resolved(tmp_path: Path) -> None:
