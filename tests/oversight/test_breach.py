@@ -60,7 +60,7 @@ def test_a_vehicle_that_leaves_its_plan_is_found_in_time(offset_mps2: float, lea
 
 
 def test_an_hour_of_honest_tracking_raises_no_alarm() -> None:
-    """Ten vehicle-hours at 10 Hz: errors of 0.2 m (the allowance is 2.5 of it) that last 1 s, one fix in 200 3 m off."""
+    """Ten vehicle-hours at 10 Hz: errors of 0.2 m (allowed: 0.5 m) that last 1 s, one fix in 200 3 m off."""
     rng = np.random.default_rng(7)
     alarms, slow = 0, np.zeros(10)
     sums = [Cusum(ALLOWANCE_MM) for _ in range(10)]
