@@ -25,8 +25,8 @@ DELAYS_MS: tuple[float | None, ...] = (0.0, 50.0, 100.0, 200.0, 300.0, None)
 BUSY_VPH, BUSY_S = 600.0, 60.0
 PUBLISHED = (
     "Published for ten multirotors in free space (Kondo et al., Robust MADER, arXiv 2303.06222; figures as in their\n"
-    "plotting scripts, github.com/mit-acl/rmader, rmader/other/paper_graphs). Another task with another way to go: the\n"
-    "shares may be compared, and how a method's own time grows with delay, not the seconds.\n\n"
+    "plotting scripts, github.com/mit-acl/rmader, rmader/other/paper_graphs). Another task with another way to go:\n"
+    "the shares may be compared, and how a method's own time grows with delay, not the seconds.\n\n"
     "| method | one-way delay, ms: 0 | 50 | 100 | 200 | 300 |\n| --- | --- | --- | --- | --- | --- |\n"
     "| MADER: collision-free, % | 97 | 92 | 89 | 79 | 77 |\n"
     "| MADER: mean travel time, s | 8.19 | 9.09 | 9.18 | 9.25 | 8.64 |\n"

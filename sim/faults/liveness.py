@@ -8,6 +8,7 @@ from sim.faults.draw import EACH_MS
 
 if TYPE_CHECKING:
     from sim.faults.engine import Engine
+    from sim.faults.node import Node
 
 CONVERGE_MS = 5_000
 """L5: from healing (and the end of what was promised to vehicles that never spoke again) to the first decision."""
@@ -90,10 +91,28 @@ class Liveness:
         engine = self._engine
         now = engine.now_ms
         silent = {node.name for node in engine.nodes.values() if not node.engaged} | set(engine.liars)
-        shut_out = {name for node in engine.nodes.values() if node.core is not None for name in node.core.quarantined}
-        if engine.observer.promises.alive_until_ms(silent, shut_out) + 2 * engine.case.eps_ms >= now - 50:
+        if engine.observer.promises.alive_until_ms(silent) + 2 * engine.case.eps_ms >= now - 50:
+            return True
+        if any(self._keeps_clear_of_a_liar(node) for node in engine.nodes.values()):
             return True
         return any(body.is_threat(now) and body.name in _others(engine) for body in engine.bodies)
+
+    def _keeps_clear_of_a_liar(self, node: Node) -> bool:
+        """Whether it has promised room to a liar or a ghost whose word that the tube is dead it never heard.
+
+        It may have been lost, or said by one that is shut out by now (rule P14); a liar need not say it again. The
+        lease, which ends it, is the one that was sent.
+        """
+        engine = self._engine
+        if node.core is None:
+            return False
+        proposals, late_ms = engine.observer.promises.proposals, 2 * engine.case.eps_ms + 50
+        return any(
+            tube.vehicle not in engine.nodes
+            and tube.proposal_hash in proposals
+            and proposals[tube.proposal_hash].batch[tube.vehicle][1] + late_ms >= engine.now_ms
+            for tube in node.core._at.ledger.live()  # as it is: known_tubes() would take in what has come since
+        )
 
     def _is_under_way(self) -> bool:
         """Whether somebody has its tube, or has crossed and not left yet."""

@@ -88,18 +88,15 @@ class Promises:
         self._given[voter] = [*alive, digest]
         return faults
 
-    def alive_until_ms(self, holders: set[str], unheard: set[str]) -> int:
-        """The latest lease of a tube of one of ``holders`` that somebody has signed and no word has ended; 0: none.
-
-        The word of ``unheard`` ends nothing: somebody who has promised does not count it any more (rule P14).
-        """
+    def alive_until_ms(self, holders: set[str]) -> int:
+        """The latest lease of a tube of one of ``holders`` that somebody has signed and no word has ended; 0: none."""
         signed = {digest for digest, _ in self.votes}
         return max(
             (
                 lease_end_ms
                 for digest in signed
                 for vehicle, (_, lease_end_ms) in self.proposals[digest].batch.items()
-                if vehicle in holders and (vehicle in unheard or (digest, vehicle) not in self.dead_tubes)
+                if vehicle in holders and (digest, vehicle) not in self.dead_tubes
             ),
             default=0,
         )
