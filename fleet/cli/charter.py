@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -44,8 +45,19 @@ def _step(folder: Path, at_s: int | None, step: str) -> Iterator[Desk]:
         raise
 
 
-def _said(quiet: bool) -> Callable[[str], None]:
-    return (lambda text: None) if quiet else (lambda text: click.echo(f"  running: {text}", err=True))
+@contextmanager
+def _runs(quiet: bool, total: int) -> Iterator[Callable[[str], None]]:
+    """Takes the name of each of ``total`` simulations as it begins; a bar on a terminal, elsewhere a line each."""
+    from sim.progress import Progress
+
+    number = count()
+    with Progress(not quiet) as progress:
+
+        def begins(name: str) -> None:
+            progress.say(name)
+            progress.share(name, next(number), total)
+
+        yield begins
 
 
 @click.group("charter", context_settings={"help_option_names": ["-h", "--help"]})
@@ -179,7 +191,8 @@ def _preview(draft: Charter, wanted: Charter, vehicles: int, quiet: bool) -> Non
 
     even = dict.fromkeys(("delay", "energy", "fairness", "stops", "urgency"), 200)
     choices = {"the draft": draft, "your ballot": wanted, "even weights": replace(draft, weights_milli=even)}
-    found = consequences(choices, "four_way", vehicles, _said(quiet))
+    with _runs(quiet, len(choices)) as begins:
+        found = consequences(choices, "four_way", vehicles, begins)
     click.echo(f"{vehicles} vehicles at four_way, simulated:")
     for line in consequence_table(found):
         click.echo(line)
@@ -217,7 +230,9 @@ def gate(folder: Path, names: tuple[str, ...], vehicles: int, quiet: bool, at_s:
     with _step(folder, at_s, "gate") as desk:
         draft = desk.draft()
         line = desk.parent_line(draft)
-        report = measure(draft, line[0].charter if line else None, names or SUITE, vehicles, _said(quiet))
+        suite = names or SUITE
+        with _runs(quiet, 2 * len(suite)) as begins:
+            report = measure(draft, line[0].charter if line else None, suite, vehicles, begins)
         desk.gate(report)
     for text in gate_table(report):
         click.echo(text)

@@ -25,7 +25,7 @@ COMMANDS = {
     "bench": ("fleet.cli.bench", "Published benchmarks of this machine, as tables."),
     "soak": ("fleet.cli.soak", "Deterministic fault simulation of the protocol from seeds."),
     "keys": ("fleet.cli.keys", "Make, enrol, revoke and show the keys of vehicles."),
-    "charter": ("fleet.cli.charter", "Draft, vote on, test, sign and put in force what the fleet wants."),
+    "charter": ("fleet.cli.charter", "Draft, vote on, test, sign and ratify what a fleet wants."),
     "evidence": ("fleet.cli.evidence", "Check evidence against a vehicle, offline."),
     "node": ("fleet.cli.node", "Run the node of one vehicle on ROS 2."),
     "sim-bridge": ("fleet.cli.sim_bridge", "A simulated world in real time behind real topics."),
