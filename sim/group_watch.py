@@ -11,6 +11,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from fleet.cli.evidence_shelf import EvidenceShelf
 from fleet.node.driver import Node
 from fleet.oversight.findings import CALL_PERSON, FIRST_COME, QUARANTINE_KEY, RAISE_HEADWAY, Finding
 from fleet.oversight.monitors import GroupMonitors
@@ -18,6 +19,7 @@ from fleet.oversight.snapshot import STANDING_MMPS, Accounts, Accused, GroupView
 from planners.interface import Commitment, JointPlan, Request
 from planners.registry import make_planner
 from planners.welfare import Welfare
+from sim.breach_watch import BreachWatch
 from sim.car import Car
 from sim.fleet_node import NodeFactory
 from sim.group_eyes import Refusals, Row, waits_of
@@ -37,10 +39,13 @@ BREACH_MS = 5_000
 class GroupWatch:
     """Of one run on lanes."""
 
-    def __init__(self, scenario: Scenario, stage: Stage, factory: NodeFactory, log: RunLog, out: Path) -> None:
+    def __init__(
+        self, scenario: Scenario, stage: Stage, factory: NodeFactory, log: RunLog, out: Path, shelf: EvidenceShelf
+    ) -> None:  # fmt: skip
         self._spec, self._factory, self._log, self._out = scenario.group, factory, log, out
         charter = factory.assembly.charters.line[0]
         self.monitors = GroupMonitors(charter)
+        self._breaches = BreachWatch(charter, factory, log, shelf)
         self._operator = _named(self._spec.operators)
         self._software = _named(self._spec.software)
         self._planner = scenario.planner
@@ -98,6 +103,8 @@ class GroupWatch:
 
     def look(self, now_ms: int, cars: Mapping[str, Car], row_of: Callable[[int], Row]) -> None:
         """Take a snapshot if one is due, and do what follows from it; ``row_of`` is a body's truth by its slot."""
+        for finding in self._breaches.look(now_ms, cars, row_of):
+            self._tell(now_ms, finding, cars)
         if now_ms < self._due_ms:
             return
         rows = {name: row_of(car.slot) for name, car in cars.items()}
@@ -112,9 +119,7 @@ class GroupWatch:
         self._accused = []
         report = self.monitors.look(view)
         for finding in report.new:
-            self._log.decision(now_ms, "group", "alarm", finding.detail())
-            self._log.count(f"alarm_{finding.kind}")
-            self._respond(now_ms, finding, cars)
+            self._tell(now_ms, finding, cars)
         for finding in report.over:
             self._log.decision(now_ms, "group", "alarm_over", {"finding": finding.kind, "who": list(finding.who)})
         if self.monitors.anarchy.price_milli is not None:
@@ -202,6 +207,11 @@ class GroupWatch:
         return self._software.get(car.actor.vehicle_id, "unconnected" if car.legacy is not None else self._planner)
 
     # --- doing
+
+    def _tell(self, now_ms: int, finding: Finding, cars: Mapping[str, Car]) -> None:
+        self._log.decision(now_ms, "group", "alarm", finding.detail())
+        self._log.count(f"alarm_{finding.kind}")
+        self._respond(now_ms, finding, cars)
 
     def _respond(self, now_ms: int, finding: Finding, cars: Mapping[str, Car]) -> None:
         if not self._spec.responses:

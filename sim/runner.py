@@ -132,7 +132,7 @@ def run(scenario: Scenario, out: Path, options: RunOptions) -> Summary:
                 running = SiteRun(scenario, stage, world, factory, log, watch, shelf, store)
             running.charters, started = charters, perf_counter()
             if isinstance(factory, NodeFactory) and scenario.group.watch and not factory.reactive:
-                running.group = GroupWatch(scenario, stage, factory, log, out)
+                running.group = GroupWatch(scenario, stage, factory, log, out, shelf)
 
             def finish(status: int) -> Summary:
                 timings = {**running.timings(), "setup": started - began}

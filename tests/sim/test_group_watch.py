@@ -8,12 +8,15 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from fleet.cli import main
+from sim.crashes import Crash
 from sim.decision_log import Decision, read_decisions
 from sim.records import Summary
 from sim.runner import RunOptions, run
 from sim.scenario import load_scenario
 from sim.trajectory_log import read_trajectories
 
+BREAKER, CRASH_S = "v001", 11.0
 pytestmark = pytest.mark.xdist_group("whole_runs")
 
 
@@ -65,3 +68,24 @@ def test_cases_for_a_person_are_kept_in_the_runs_folder(tmp_path: Path) -> None:
     add_case(tmp_path, 2, 3_000, finding)
     cases = [json.loads(line) for line in (tmp_path / "cases.jsonl").read_text().splitlines()]
     assert [(one["case"], one["time_ms"], one["status"]) for one in cases] == [(1, 2_000, "open"), (2, 3_000, "open")]
+
+
+def test_a_body_whose_node_has_died_is_found_to_break_its_promise_and_the_case_holds_up(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its gate brakes it to standstill in the middle of the plan that the others still hold it to."""
+    scenario = load_scenario("four_way")
+    faults = (Crash(vehicle=BREAKER, crash_s=CRASH_S),)
+    demand = msgspec.structs.replace(scenario.demand, count=4)
+    changes = {"world": "kinematic", "seed": 3, "faults": faults, "demand": demand, "duration_s_max": CRASH_S + 4.0}
+    scenario = msgspec.structs.replace(scenario, **changes)
+    out = tmp_path / "crash"
+    run(scenario, out, RunOptions(out, progress=False, mcap=False))
+    decisions = list(read_decisions(out))
+    found = [one for one in decisions if one.kind == "alarm" and one.detail["finding"] == "breach"]
+    assert [one.detail["who"] for one in found] == [[BREAKER]]
+    assert 0.5 <= found[0].time_ms * 1e-3 - CRASH_S <= 2.1
+    assert [one.detail["step"] for one in decisions if one.kind == "consequence"] == ["stake"]
+    (case,) = (out / "evidence").glob("breach-*.json")
+    assert main.run(["evidence", "verify", str(case), "--register", str(out / "evidence" / "keys.json")]) == 0
+    assert f"upheld: breach by {BREAKER}" in capsys.readouterr().out
