@@ -24,13 +24,15 @@ from fleet.oversight.findings import CALL_PERSON, Finding
 from planners.timed_path import TimedPath
 from sim.car import Car
 from sim.fleet_node import NodeFactory
-from sim.group_eyes import LOOK_M, Row
+from sim.group_eyes import Row
 from sim.records import RunLog
 
 PERIOD_MS = 100
 KEPT = 60
 """Places of the last 6 s: longer than any breach takes to be found."""
 WITNESSES_MAX = 4
+SIGHT_M = 100.0
+"""Whose place on its path another vehicle can still tell."""
 
 
 @dataclass(slots=True)
@@ -88,7 +90,7 @@ class BreachWatch:
             if other is not car and other.node is not None:
                 ox, oy, *_ = row_of(other.slot)
                 away.append((round(math.hypot(ox - x, oy - y), 3), name))
-        return tuple(name for distance, name in sorted(away)[:WITNESSES_MAX] if distance <= LOOK_M)
+        return tuple(name for distance, name in sorted(away)[:WITNESSES_MAX] if distance <= SIGHT_M)
 
     def _found(self, now_ms: int, name: str, held: _Held, residual_mm: int) -> Finding:
         consequence = self._ladder.climb(name, now_ms)

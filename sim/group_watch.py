@@ -252,6 +252,15 @@ class GroupWatch:
                     node.core.quarantine(liar, digest)
 
 
+def watch_of(
+    scenario: Scenario, stage: Stage, factory: object, log: RunLog, out: Path, shelf: EvidenceShelf
+) -> GroupWatch | None:  # fmt: skip
+    """The watch of a run; None where there is none: on a site, without nodes, or switched off."""
+    if not isinstance(factory, NodeFactory) or factory.reactive or not scenario.group.watch:
+        return None
+    return GroupWatch(scenario, stage, factory, log, out, shelf)
+
+
 def add_case(out: Path, number: int, now_ms: int, finding: Finding) -> None:
     """Put a case for a person into the folder of a run."""
     case = {"case": number, "time_ms": now_ms, "status": "open", **finding.detail()}

@@ -34,7 +34,7 @@ from sim.charter_setup import Charters, charters_of
 from sim.crashes import Crashes, Switch
 from sim.entrance import Entrance, Gate
 from sim.fleet_node import NodeFactory, clean_store
-from sim.group_watch import GroupWatch
+from sim.group_watch import GroupWatch, watch_of
 from sim.interrupt import Interrupt
 from sim.legacy_traffic import LegacyCar
 from sim.manifest import manifest
@@ -87,11 +87,8 @@ def run(scenario: Scenario, out: Path, options: RunOptions) -> Summary:
     ConfigError
         The scenario cannot be staged; nothing has been written then.
     """
-    if scenario.planner not in (*PLANNERS, reactive.NAME):
-        known = ", ".join(sorted((*PLANNERS, reactive.NAME)))
-        raise ConfigError(f"no planner named {scenario.planner!r}; known: {known}")
-    began = perf_counter()
-    watch = Stopwatch(perf_counter)
+    _check_planner(scenario.planner)
+    began, watch = perf_counter(), Stopwatch(perf_counter)
     with Progress(options.progress) as progress, contextlib.closing(make_world(scenario.world)) as world:
         progress.say(f"building {scenario.name}")
         stage = build_stage(scenario)
@@ -108,9 +105,8 @@ def run(scenario: Scenario, out: Path, options: RunOptions) -> Summary:
                 options.prepare(factory)
             progress.say("measuring free flow")
             with contextlib.closing(make_world(scenario.world)) as alone:
-                free = free_flow_s(
-                    stage.actors, alone, factory.planner, factory.book, period_ms, scenario.seed, factory.controller
-                )
+                solo = factory.planner, factory.book, period_ms, scenario.seed, factory.controller
+                free = free_flow_s(stage.actors, alone, *solo)
         else:
             from sim.site_node import SiteNodeFactory
 
@@ -131,8 +127,7 @@ def run(scenario: Scenario, out: Path, options: RunOptions) -> Summary:
 
                 running = SiteRun(scenario, stage, world, factory, log, watch, shelf, store)
             running.charters, started = charters, perf_counter()
-            if isinstance(factory, NodeFactory) and scenario.group.watch and not factory.reactive:
-                running.group = GroupWatch(scenario, stage, factory, log, out, shelf)
+            running.group = watch_of(scenario, stage, factory, log, out, shelf)
 
             def finish(status: int) -> Summary:
                 timings = {**running.timings(), "setup": started - began}
@@ -154,6 +149,12 @@ def run(scenario: Scenario, out: Path, options: RunOptions) -> Summary:
                 raise
             progress.say("interrupted; writing the report" if interrupt.caught else "writing the report")
             return finish(interrupt.status)
+
+
+def _check_planner(name: str) -> None:
+    known = sorted((*PLANNERS, reactive.NAME))
+    if name not in known:
+        raise ConfigError(f"no planner named {name!r}; known: {', '.join(known)}")
 
 
 class Run:

@@ -149,7 +149,7 @@ def judge(case: BreachCase, keys: Mapping[str, bytes], verify: Verify) -> Verdic
             heard = f"{case.given_back.witness} had heard that it was given back"
             return Verdict("answered", heard, names, (case.given_back.witness,), first_ms)
     kept = [one for one, at_ms in found.items() if at_ms is None and one != accused]
-    defenders = tuple(sorted(one for one in kept if _covers(series[one], first_ms)))
+    defenders = tuple(sorted(one for one in kept if _saw_kept(plan, allowance_mm, series[one], first_ms)))
     if defenders:
         return Verdict("contested", f"{', '.join(defenders)} saw the plan kept", names, defenders, first_ms)
     if len(names) < WITNESSES_MIN:
@@ -200,9 +200,17 @@ def _began_ms(plan: TimedPath, allowance_mm: int, seen: Sequence[tuple[int, int]
     )
 
 
-def _covers(seen: Sequence[tuple[int, int]], at_ms: int) -> bool:
-    """Whether an observer watched without a gap around the time of the breach."""
-    return any(a <= at_ms <= b and b - a <= SAMPLE_MS_MAX for (a, _), (b, _) in zip(seen, seen[1:], strict=False))
+def _saw_kept(plan: TimedPath, allowance_mm: int, seen: Sequence[tuple[int, int]], at_ms: int) -> bool:
+    """Whether an observer watched without a gap around ``at_ms`` and saw the vehicle where its plan puts it."""
+
+    def kept(stamp_ms: int, s_mm: int) -> bool:
+        promised = place_mm(plan, stamp_ms)
+        return promised is not None and abs(s_mm - promised) <= allowance_mm
+
+    return any(
+        a[0] <= at_ms <= b[0] and b[0] - a[0] <= SAMPLE_MS_MAX and kept(*a) and kept(*b)
+        for a, b in zip(seen, seen[1:], strict=False)
+    )
 
 
 def _in_time(answer: GivenBack, commitment: SignedCommitment, keys: Mapping[str, bytes], verify: Verify) -> bool:

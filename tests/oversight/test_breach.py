@@ -100,6 +100,11 @@ def test_a_breach_that_two_have_seen_is_upheld_and_one_witness_is_not_enough() -
     assert status(saw("b", -3_000), saw("c", -2_800), saw("d", 100)) == "contested"
 
 
+def test_who_came_too_late_to_be_sure_speaks_neither_for_nor_against() -> None:
+    late = saw("d", -3_000, from_ms=1_300, to_ms=1_700)  # four samples: not enough for a breach by themselves
+    assert status(saw("b", -3_000), saw("c", -2_800), late) == "upheld"
+
+
 def test_what_is_not_signed_by_whom_it_names_counts_for_nothing() -> None:
     two = saw("b", -3_000), saw("c", -3_000)
     assert status(*two, commitment=signed_plan(by="b")) == "unproven"

@@ -16,7 +16,7 @@ from sim.runner import RunOptions, run
 from sim.scenario import load_scenario
 from sim.trajectory_log import read_trajectories
 
-BREAKER, CRASH_S = "v001", 11.0
+BREAKER, CRASH_S = "v001", 13.0
 pytestmark = pytest.mark.xdist_group("whole_runs")
 
 
