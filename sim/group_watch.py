@@ -15,7 +15,7 @@ from fleet.cli.evidence_shelf import EvidenceShelf
 from fleet.node.driver import Node
 from fleet.oversight.findings import CALL_PERSON, FIRST_COME, QUARANTINE_KEY, RAISE_HEADWAY, Finding
 from fleet.oversight.monitors import GroupMonitors
-from fleet.oversight.snapshot import STANDING_MMPS, Accounts, Accused, GroupView, Passed, VehicleView
+from fleet.oversight.snapshot import ORDER, STANDING_MMPS, Accounts, Accused, GroupView, Passed, VehicleView
 from planners.interface import Commitment, JointPlan, Request
 from planners.registry import make_planner
 from planners.welfare import Welfare
@@ -62,6 +62,8 @@ class GroupWatch:
         self._zone: dict[str, tuple[str, int]] = {}
         self._heard: dict[str, int] = {}
         self._overtaken: dict[str, int] = {}
+        self._first: set[str] = set()
+        """Who stands with nobody in the way."""
         self._failed: dict[str, tuple[int, str]] = {}
         self._accused: list[Accused] = []
         self._until: dict[str, int] = {}
@@ -87,7 +89,8 @@ class GroupWatch:
         zone, since_ms = self._zone.get(node, ("", -1))
         origin = self._approach.get(node)
         for other, (theirs, before_ms) in self._zone.items():
-            if theirs == zone and before_ms < since_ms and self._approach[other] != origin:
+            first = other in self._first  # who queues behind a body has not been passed over
+            if first and theirs == zone and before_ms < since_ms and self._approach[other] != origin:
                 self._overtaken[other] = self._overtaken.get(other, 0) + 1
         self._overtaken.pop(node, None)
 
@@ -136,12 +139,15 @@ class GroupWatch:
         zone, waits_since_ms = self._engaged(now_ms, car)
         holds = car.node is not None and car.node.committed
         order = "" if holds else self._refusals.blocker(name, now_ms)
-        road = self._factory.roads.get(car.actor.path_id)
+        waits = waits_of(car, self._factory.roads.get(car.actor.path_id), rows, cars, order)
+        self._first.discard(name)
+        if standing and all(wait.cause == ORDER for wait in waits):
+            self._first.add(name)
         return VehicleView(
             vehicle=name, zone=zone, approach=self._approach[name], operator=self._operator_of(name),
             vehicle_class=car.actor.vehicle.vehicle_class, software=self._software_of(car), speed_mmps=speed_mmps,
             travelled_mm=round(1000.0 * car.s_m), standing_since_ms=since_ms, waits_since_ms=waits_since_ms,
-            waits=waits_of(car, road, rows, cars, order),
+            waits=waits,
             holds=holds, passed_over=self._overtaken.get(name, 0), unheard_ms=self._unheard_ms(now_ms, car, zone, cars),
             failing=self._failing(now_ms, car),
         )  # fmt: skip
@@ -149,19 +155,17 @@ class GroupWatch:
     def _engaged(self, now_ms: int, car: Car) -> tuple[str, int]:
         """The zone that a vehicle deals with, and since when; -1: not, or it has passed."""
         name = car.actor.vehicle_id
-        passage = self._factory.roads.get(car.actor.path_id).next_passage(
-            car.s_m - car.actor.vehicle.body.rear_overhang_m
-        )
-        if passage is None or car.node is None or not car.node.listens:
+        zone_id = car.node.zone_id if isinstance(car.node, Node) else ""
+        if not zone_id:
             self._zone.pop(name, None)
             self._overtaken.pop(name, None)
             return "", -1
         zone, since_ms = self._zone.get(name, ("", now_ms))
-        if zone != passage.zone_id:
-            since_ms = self._prices.arrived_ms.get((name, passage.zone_id), now_ms)
+        if zone != zone_id:
+            since_ms = self._prices.arrived_ms.get((name, zone_id), now_ms)
             self._overtaken.pop(name, None)
-        self._zone[name] = passage.zone_id, since_ms
-        return passage.zone_id, since_ms
+        self._zone[name] = zone_id, since_ms
+        return zone_id, since_ms
 
     def _unheard_ms(self, now_ms: int, car: Car, zone: str, cars: Mapping[str, Car]) -> int:
         name = car.actor.vehicle_id

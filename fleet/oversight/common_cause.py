@@ -59,7 +59,9 @@ class CommonCauseMonitor:
             for group in sorted(failed):
                 others, others_failed = len(self._known) - groups[group], len(recent) - failed[group]
                 # Rates as cross products, with one failure of the others taken for granted.
-                often = failed[group] * max(1, others) >= RATE_MIN * (others_failed + 1) * groups[group] or not others
+                often = failed[group] * others >= RATE_MIN * (others_failed + 1) * groups[group]
+                if not others:  # nobody to compare with
+                    often = 2 * failed[group] >= groups[group]
                 if not group or failed[group] < FAILED_MIN or not often:
                     continue
                 who = tuple(sorted(name for name in recent if self._known[name][grouping] == group))

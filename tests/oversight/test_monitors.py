@@ -104,6 +104,14 @@ def test_several_failures_of_one_software_are_a_common_cause_and_scattered_ones_
     assert found[0].who[0] == "software old"
 
 
+def test_a_few_failures_in_a_fleet_of_one_software_say_nothing_and_half_of_it_does() -> None:
+    def fleet(failing: int) -> list[VehicleView]:
+        return [VehicleView(f"v{k}", software="one", failing="dead" if k < failing else "") for k in range(8)]
+
+    assert not CommonCauseMonitor(LIMITS).look(view(0, *fleet(3)))
+    assert CommonCauseMonitor(LIMITS).look(view(0, *fleet(4)))
+
+
 def test_a_monoculture_is_found_by_the_charters_share_only() -> None:
     fleet = [VehicleView(f"v{k}", software="one" if k else "two") for k in range(10)]
     assert not CommonCauseMonitor(LIMITS).look(view(0, *fleet))
