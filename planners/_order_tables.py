@@ -19,11 +19,12 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 from numba import types
 
 from planners._blocking import CELL_MS
 from planners._jit import kernel
-from planners._profile import _DRIVE, _F1, _F1_OUT, _F2_OUT, Drive, _envelope, _profile, smooth
+from planners._profile import _F1, _F1_OUT, _F2_OUT, KNOT_COUNT, Drive, _envelope, _profile, smooth
 
 _I2 = types.Array(types.int64, 2, "C", readonly=True)
 _I1 = types.Array(types.int64, 1, "C", readonly=True)
@@ -33,6 +34,8 @@ _I1_OUT = types.Array(types.int64, 1, "C")
 _F3_OUT = types.Array(types.float64, 3, "C")
 _CELL_S = CELL_MS * 1e-3
 _STANDING_MPS = 0.005
+_STAND_S_MIN = 0.25
+"""A grid reaches at least this far before the vehicle stands."""
 
 
 @kernel()
@@ -56,34 +59,58 @@ def _times(t, s, v, a, last, marks, out, at):  # type: ignore[no-untyped-def]
         out[at + q] = t[k] + 2.0 * ds / (v[k] + root) if v[k] + root > 0.0 else t[k + 1]
 
 
-@kernel((_DRIVE, _F1, _F1, _F1, _F1, _F2_OUT, _F2_OUT, _F2_OUT, _F1_OUT, types.int64, _F2_OUT))
-def respond(drive, sec_s, sec_w, taus, marks, work, knots, driven, times, base, traits):  # type: ignore[no-untyped-def]
-    """Times at ``marks`` of the profile of each tau, from times[base] on, row by row.
+@kernel()
+def _traits(s, t, v, a, last, clear, out):  # type: ignore[no-untyped-def]
+    """Speed at ``clear``, whether it stands before, and what braking until then gives up."""
+    out[0] = out[1] = out[2] = 0.0
+    for k in range(last):
+        if s[k + 1] >= clear:
+            out[0] = math.sqrt(max(0.0, v[k] * v[k] + 2.0 * a[k] * (clear - s[k])))
+            break
+        if v[k] < _STANDING_MPS and t[k + 1] > t[k] + 0.1:
+            out[1] = 1.0
+        out[2] += max(0.0, 0.5 * (v[k] * v[k] - v[k + 1] * v[k + 1]))
 
-    The last mark is where the vehicle has cleared the zone. ``traits`` [tau, 3] becomes: the speed there (m/s),
-    whether the vehicle
+
+@kernel((_F2, _F1, _F1, _I1, _F2, _F1, _I1, _I1, _F1, _F1, _I1, _I1, _F2_OUT, _F1_OUT, _F3_OUT))
+def respond(drives, sec_s, sec_w, sec_of, ends, marks, marks_of, ident, shares, more, base, width, tau, times, traits):  # type: ignore[no-untyped-def]
+    """Fill ``tau`` [vehicle, grid], and times and ``traits`` of the profile of each.
+
+    ``drives`` [vehicle, field of Drive]; ``ends`` [vehicle, 1] is where it stands in the end. A grid is ``shares`` of
+    the time until the vehicle stands and ``more`` seconds after it. The last mark is where it has cleared the zone.
+    ``traits`` [vehicle, grid, 3] become: the speed there (m/s), whether it
     stands in between (1 or 0), and the kinetic energy given up by braking until then (J/kg).
     """
-    hard = Drive(drive.t, drive.s, drive.v, drive.a_before, drive.lag, drive.accel, drive.brake, drive.brake,
-                 drive.slope, drive.stop, drive.gone)  # fmt: skip
-    yp, gp = work[:3], work[3:]
-    gf = _envelope(sec_s, sec_w, drive.s, drive.stop, drive.slope, gp)
-    yf = _envelope(sec_s, sec_w, drive.s, drive.stop, drive.brake, yp)
-    clear = marks[marks.shape[0] - 1]
-    for g in range(taus.shape[0]):
-        n = _profile(hard, yp, yf, gp, gf, 0.0, taus[g], knots)
-        last = smooth(hard, knots, n, driven)
-        t, s, v, a = driven[0], driven[1], driven[2], driven[3]
-        _times(t, s, v, a, last, marks, times, base + g * marks.shape[0])
-        stands, lost = 0.0, 0.0
-        for k in range(last):
-            if s[k + 1] >= clear:
-                traits[g, 0] = math.sqrt(max(0.0, v[k] * v[k] + 2.0 * a[k] * (clear - s[k])))
-                break
-            if v[k] < _STANDING_MPS and t[k + 1] > t[k] + 0.1:
-                stands = 1.0
-            lost += max(0.0, 0.5 * (v[k] * v[k] - v[k + 1] * v[k + 1]))
-        traits[g, 1], traits[g, 2] = stands, lost
+    knots, driven = np.empty((4, KNOT_COUNT)), np.empty((4, 2 * KNOT_COUNT))
+    count_g = tau.shape[1]
+    for v in range(drives.shape[0]):
+        d = drives[v]
+        a, b = sec_of[v], sec_of[v + 1]
+        work = np.empty((6, 2 * (b - a) + 4))
+        drive = Drive(d[0], d[1], d[2], d[3], d[4], d[5], d[6], d[6], d[8], ends[v, 1], d[10])
+        yp, gp = work[:3], work[3:]
+        gf = _envelope(sec_s[a:b], sec_w[a:b], drive.s, drive.stop, drive.slope, gp)
+        yf = _envelope(sec_s[a:b], sec_w[a:b], drive.s, drive.stop, drive.brake, yp)
+        here = marks[marks_of[ident[v]] : marks_of[ident[v] + 1]]
+        clear = here[here.shape[0] - 1]
+        stand = max(_STAND_S_MIN, drive.v / drive.brake) + drive.lag
+        stood = -1
+        for g in range(count_g):
+            tau[v, g] = drive.t + stand * shares[g] + more[g]
+            row = base[v] + g * width[v]
+            if stood >= 0:  # it has stood: from here on the same, later
+                before, later = base[v] + stood * width[v], tau[v, g] - tau[v, stood]
+                for q in range(width[v]):
+                    at = times[before + q]
+                    times[row + q] = at + later if at > tau[v, stood] else at
+                traits[v, g] = traits[v, stood]
+                continue
+            n = _profile(drive, yp, yf, gp, gf, 0.0, tau[v, g], knots)
+            last = smooth(drive, knots, n, driven)
+            _times(driven[0], driven[1], driven[2], driven[3], last, here, times, row)
+            _traits(driven[1], driven[0], driven[2], driven[3], last, clear, traits[v, g])
+            if more[g] > drive.lag:
+                stood = g
 
 
 @kernel((_F1, _F1, _F1, _F1, types.float64, _F1, _F1_OUT, types.int64))
@@ -118,39 +145,49 @@ def _needed(value, p, tau, times, row, width, ready):  # type: ignore[no-untyped
 
 
 @kernel()
-def _least(tau, times, base, width, first_mark, count, other, pad, kind):  # type: ignore[no-untyped-def]
-    """The least tau to pass after another whose times at its side of the marks begin at ``other``.
+def _readied(passes, pad, out):  # type: ignore[no-untyped-def]
+    """When places that somebody leaves at ``passes`` are open to others: at the end of a cell, ``pad`` later."""
+    for q in range(passes.shape[0]):
+        out[q] = np.ceil(passes[q] / _CELL_S - 1e-9) * _CELL_S + pad
+
+
+@kernel()
+def _least(value, p, tau, times, base, width, first_mark, ready, passes, kind):  # type: ignore[no-untyped-def]
+    """The least tau, from ``value`` on, to pass after another that leaves the marks at ``passes``; its grid point.
 
     -inf: nothing to wait for. inf: cannot pass after it. Buffers of a shared lane (kind 1) that braking at once
     cannot keep
     are given up. Where the other never leaves, beyond the zone, there is room to stand behind it.
     """
-    cleared = times[base + width - 1]
-    value, p = -math.inf, 0
-    for q in range(count):
-        passes = times[other + q]
-        if passes == -math.inf:
-            continue
-        first = times[base + first_mark + q]
-        if first == -math.inf:
-            if passes <= tau[0]:
-                continue  # both are past it, the other before this vehicle's motion begins
-            return math.inf
-        if passes == math.inf:
-            if first > cleared:
+    if value == math.inf:
+        return value, p
+    size, first_tau = ready.shape[0], tau[0]
+    cleared, begin = times[base + width - 1], base + first_mark
+    first = times[begin : begin + size]
+    here, before, share = first, first, 0.0  # where it is at ``value``: between two grid points
+    moved = value > -math.inf
+    for q in range(size):
+        if moved:
+            here = times[begin + p * width : begin + p * width + size]
+            before, share = here, 0.0
+            if p > 0:
+                before = times[begin + (p - 1) * width : begin + (p - 1) * width + size]
+                share = (value - tau[p - 1]) / (tau[p] - tau[p - 1])
+            moved = False
+        if ready[q] <= first_tau or before[q] + (here[q] - before[q]) * share >= ready[q]:
+            continue  # what is ready by the first tau is kept by who has still to pass there, and by who has passed
+        if first[q] == -math.inf:
+            return math.inf, p
+        if passes[q] == math.inf:
+            if first[q] > cleared:
                 continue
-            return math.inf
-        ready = math.ceil(passes / _CELL_S - 1e-9) * _CELL_S + pad
-        if value == -math.inf:
-            if first >= ready:
-                continue
-            value = tau[0]
-        after, at = _needed(value, p, tau, times, base + first_mark + q, width, ready)
+            return math.inf, p
+        after, at = _needed(max(value, first_tau), p, tau, times, begin + q, width, ready[q])
         if after < math.inf:
-            value, p = after, at
+            value, p, moved = after, at, True
         elif kind == 0:
-            return math.inf
-    return value
+            return math.inf, p
+    return value, p
 
 
 @kernel((_F2, _F1, _I1, _I1, _I1, _I3, _I2, _F1, _F3_OUT))
@@ -158,23 +195,33 @@ def order_tables(tau, times, base, width, ident, sets_of, sets, pad, after):  # 
     """Fill after[i, j, g], the least tau of j behind i at i's grid point g; -inf where they never meet.
 
     ``sets`` [row]: first mark of who goes first, of who goes after, number of marks, kind; sets_of[ident i, ident j] is
-    (first row, end) of "j after i". ``pad`` [kind] is in seconds.
+    (first row, end) of "j after i". ``pad`` [kind] is in seconds. What holds behind i at one grid point holds behind it
+    at the next ones.
     """
     count, count_g = tau.shape
+    most = 1
+    for r in range(sets.shape[0]):
+        most = max(most, sets[r, 2])
+    ready = np.empty((count_g, most))
     for i in range(count):
-        for j in range(count):
-            for g in range(count_g):
-                after[i, j, g] = -math.inf
-            if i == j:
-                continue
-            for r in range(sets_of[ident[i], ident[j], 0], sets_of[ident[i], ident[j], 1]):
-                kind = sets[r, 3]
+        after[i] = -math.inf
+        for k in range(sets_of.shape[1]):
+            for r in range(sets_of[ident[i], k, 0], sets_of[ident[i], k, 1]):
+                size, kind = sets[r, 2], sets[r, 3]
                 for g in range(count_g):
-                    if after[i, j, g] == math.inf:
+                    begin = base[i] + g * width[i] + sets[r, 0]
+                    _readied(times[begin : begin + size], pad[kind], ready[g, :size])
+                for j in range(count):
+                    if i == j or ident[j] != k:
                         continue
-                    other = base[i] + g * width[i] + sets[r, 0]
-                    value = _least(tau[j], times, base[j], width[j], sets[r, 1], sets[r, 2], other, pad[kind], kind)
-                    after[i, j, g] = max(after[i, j, g], value)
+                    value, p = -math.inf, 0
+                    for g in range(count_g):
+                        begin = base[i] + g * width[i] + sets[r, 0]
+                        value, p = _least(
+                            value, p, tau[j], times, base[j], width[j], sets[r, 1], ready[g, :size],
+                            times[begin : begin + size], kind,
+                        )  # fmt: skip
+                        after[i, j, g] = max(after[i, j, g], value)
 
 
 @kernel()
@@ -205,17 +252,23 @@ def closed(tau, times, base, width, ident, sets_of, sets, pad, shut, shut_from):
     Vehicles come first, then the fixed plans, in ``base``, ``width`` and ``ident``. ``shut`` has a row for each pair of
     a vehicle and a fixed plan. Returns the number of rows.
     """
-    count, rows = tau.shape[0], 0
+    count, rows, most = tau.shape[0], 0, 1
+    for r in range(sets.shape[0]):
+        most = max(most, sets[r, 2])
+    ready = np.empty(most)
     for j in range(count):
-        begin = rows
-        shut_from[j] = begin
+        start = rows
+        shut_from[j] = start
         for i in range(count, base.shape[0]):
             since, until = math.inf, -math.inf
             for r in range(sets_of[ident[i], ident[j], 0], sets_of[ident[i], ident[j], 1]):
                 kind = sets[r, 3]
-                value = _least(
-                    tau[j], times, base[j], width[j], sets[r, 1], sets[r, 2], base[i] + sets[r, 0], pad[kind], kind
-                )
+                begin, size = base[i] + sets[r, 0], sets[r, 2]
+                _readied(times[begin : begin + size], pad[kind], ready[:size])
+                value, _ = _least(
+                    -math.inf, 0, tau[j], times, base[j], width[j], sets[r, 1], ready[:size],
+                    times[begin : begin + size], kind,
+                )  # fmt: skip
                 until = max(until, value)
             if until <= tau[j, 0]:
                 continue
@@ -228,19 +281,19 @@ def closed(tau, times, base, width, ident, sets_of, sets, pad, shut, shut_from):
             if since >= until:
                 continue
             at = rows
-            while at > begin and shut[at - 1, 0] > since:
+            while at > start and shut[at - 1, 0] > since:
                 shut[at, 0], shut[at, 1] = shut[at - 1, 0], shut[at - 1, 1]
                 at -= 1
             shut[at, 0], shut[at, 1] = since, until
             rows += 1
-        last = begin
-        for r in range(begin + 1, rows):
+        last = start
+        for r in range(start + 1, rows):
             if shut[r, 0] <= shut[last, 1]:
                 shut[last, 1] = max(shut[last, 1], shut[r, 1])
             else:
                 last += 1
                 shut[last, 0], shut[last, 1] = shut[r, 0], shut[r, 1]
-        if rows > begin:
+        if rows > start:
             rows = last + 1
     shut_from[count] = rows
     return rows

@@ -32,8 +32,13 @@ KNOT_COUNT = 96
 """Room for the knots of an ideal profile; its smoothed form needs twice as many."""
 _SAME_W = 1e-7
 _STILL = 1e-5
-_TAU_STEPS = 14
 _SHAPE_STEPS = 6
+_TAU_S = 0.004
+"""A tau is found to this."""
+_LATE_S = 0.005
+"""What a mild shape may leave unused of the time that it has."""
+_TURNS_MAX = 40
+"""More than halving every third time takes."""
 
 
 class Drive(NamedTuple):
@@ -206,19 +211,50 @@ def _ideal(knots, n, k, drive, t):  # type: ignore[no-untyped-def]
 
 
 @kernel()
-def _below(knots, n, drive, con_t, con_u, count):  # type: ignore[no-untyped-def]
-    """Whether the smoothed profile stays below the barrier."""
+def _worst(knots, n, drive, con_t, con_u, count):  # type: ignore[no-untyped-def]
+    """(constraint of the barrier that the smoothed profile passes farthest, -1 for none; by how much)."""
+    c, worst, by = 0, -1, 0.0
     k0 = k1 = -1
-    for c in range(count):
+    while c < count:
         t0 = con_t[c]
         while k0 < n and knots[0, k0 + 1] <= t0:
             k0 += 1
-        t1 = t0 - drive.lag
-        while k1 < n and knots[0, k1 + 1] <= t1:
+        while k1 < n and knots[0, k1 + 1] + drive.lag <= t0:
             k1 += 1
-        if 0.5 * (_ideal(knots, n, k0, drive, t0)[0] + _ideal(knots, n, k1, drive, t1)[0]) > con_u[c]:
-            return False
-    return True
+        change = math.inf  # until then both copies keep their acceleration
+        if k0 < n:
+            change = knots[0, k0 + 1]
+        if k1 < n:
+            change = min(change, knots[0, k1 + 1] + drive.lag)
+        end = c + 1
+        while end < count and con_t[end] < change:
+            end += 1
+        s0, v0, a0 = _ideal(knots, n, k0, drive, t0)
+        s1, v1, a1 = _ideal(knots, n, k1, drive, t0 - drive.lag)
+        s, v, half_a = 0.5 * (s0 + s1), 0.5 * (v0 + v1), 0.25 * (a0 + a1)
+        beyond, times, bounds = 0, con_t[c:end], con_u[c:end]
+        for q in range(end - c):
+            x = times[q] - t0
+            beyond += s + (v + half_a * x) * x > bounds[q]
+        if beyond:
+            for q in range(end - c):
+                x = times[q] - t0
+                passed = s + (v + half_a * x) * x - bounds[q]
+                if passed > by:
+                    worst, by = c + q, passed
+        c = end
+    return worst, by
+
+
+@kernel()
+def _beyond(knots, n, drive, t, u):  # type: ignore[no-untyped-def]
+    """How far the smoothed profile is beyond ``u`` at ``t``."""
+    k0 = k1 = -1
+    while k0 < n and knots[0, k0 + 1] <= t:
+        k0 += 1
+    while k1 < n and knots[0, k1 + 1] <= t - drive.lag:
+        k1 += 1
+    return 0.5 * (_ideal(knots, n, k0, drive, t)[0] + _ideal(knots, n, k1, drive, t - drive.lag)[0]) - u
 
 
 @kernel()
@@ -237,30 +273,75 @@ def _time_at(knots, n, s):  # type: ignore[no-untyped-def]
 
 
 @kernel()
-def _earliest(drive, yp, yf, gp, gf, v_low, tau_last, con_t, con_u, count, steps, knots):  # type: ignore[no-untyped-def]
-    """Smallest tau whose profile is below the barrier, inf if none up to ``tau_last`` is."""
+def _between(low, g_low, high, g_high, turn):  # type: ignore[no-untyped-def]
+    """Where to look next for the root between ``low`` and ``high``: by the chord, every third time the middle."""
+    if turn % 3 == 2 or not g_low - g_high > 0.0 or g_low - g_high == math.inf:
+        return 0.5 * (low + high)
+    share = min(0.98, max(0.02, g_low / (g_low - g_high)))
+    return low + share * (high - low)
+
+
+@kernel()
+def _earliest(drive, yp, yf, gp, gf, v_low, tau_last, con_t, con_u, count, knots):  # type: ignore[no-untyped-def]
+    """Smallest tau whose profile is below the barrier, inf if none up to ``tau_last`` is.
+
+    Chords of whichever constraint is passed farthest: each is kept from some tau on.
+    """
+    n = _profile(drive, yp, yf, gp, gf, v_low, drive.t, knots)
+    c, g_low = _worst(knots, n, drive, con_t, con_u, count)
+    if c < 0:
+        return drive.t
     n = _profile(drive, yp, yf, gp, gf, v_low, tau_last, knots)
-    if not _below(knots, n, drive, con_t, con_u, count):
+    if _worst(knots, n, drive, con_t, con_u, count)[0] >= 0:
         return math.inf
     low, high = drive.t, tau_last
-    for _ in range(steps):
-        tau = 0.5 * (low + high)
+    g_high = _beyond(knots, n, drive, con_t[c], con_u[c])
+    for turn in range(_TURNS_MAX):
+        if high - low <= _TAU_S:
+            break
+        tau = _between(low, g_low, high, g_high, turn)
         n = _profile(drive, yp, yf, gp, gf, v_low, tau, knots)
-        if _below(knots, n, drive, con_t, con_u, count):
-            high = tau
-        else:
-            low = tau
+        worst, by = _worst(knots, n, drive, con_t, con_u, count)
+        if worst < 0:
+            high, g_high = tau, _beyond(knots, n, drive, con_t[c], con_u[c])
+            continue
+        low, g_low = tau, by
+        if worst != c:
+            c = worst
+            n = _profile(drive, yp, yf, gp, gf, v_low, high, knots)
+            g_high = _beyond(knots, n, drive, con_t[c], con_u[c])
     return high
 
 
 @kernel()
-def _clears(drive, yp, yf, gp, gf, v_low, tau_last, con_t, con_u, count, s_ref, t_ref, knots):  # type: ignore[no-untyped-def]
-    """Whether yielding in this shape can be below the barrier and still reach ``s_ref`` by ``t_ref``."""
-    tau = _earliest(drive, yp, yf, gp, gf, v_low, tau_last, con_t, con_u, count, _TAU_STEPS - 4, knots)
-    if tau == math.inf:
-        return False
+def _clears(drive, yp, yf, gp, gf, v_low, tau, tau_last, con_t, con_u, count, s_ref, t_ref, knots):  # type: ignore[no-untyped-def]
+    """Whether yielding in this shape can be below the barrier and still reach ``s_ref`` by ``t_ref``; its tau.
+
+    The later it goes the better it is below the barrier: so only the last tau that is in time is tried. It is looked
+    for from ``tau`` on, which is in time; going later costs no more than as much time.
+    """
     n = _profile(drive, yp, yf, gp, gf, v_low, tau, knots)
-    return _time_at(knots, n, s_ref) <= t_ref
+    low, g_low = tau, t_ref - _time_at(knots, n, s_ref)
+    if g_low < 0.0:
+        return False, tau
+    high, g_high, pace, last = tau_last, math.nan, 1.0, tau
+    for turn in range(_TURNS_MAX):
+        if high - low <= _TAU_S or g_low <= _LATE_S:
+            break
+        tau = min(tau_last, low + pace * g_low) if g_high != g_high else _between(low, g_low, high, g_high, turn)
+        n = _profile(drive, yp, yf, gp, gf, v_low, tau, knots)
+        last, g = tau, t_ref - _time_at(knots, n, s_ref)
+        if g >= 0.0:
+            if g_low > g:
+                pace = min(20.0, (tau - low) / (g_low - g))
+            else:
+                pace = 20.0
+            low, g_low = tau, g
+        else:
+            high, g_high = tau, g
+    if last != low:
+        n = _profile(drive, yp, yf, gp, gf, v_low, low, knots)
+    return _worst(knots, n, drive, con_t, con_u, count)[0] < 0, low
 
 
 @kernel((_DRIVE, _F1, _F1, types.float64, types.float64, types.float64, _F2_OUT, _F2_OUT))
@@ -288,9 +369,9 @@ def earliest(drive, sec_s, sec_w, con_t, con_u, count, s_ref, work, knots, out):
     gf = _envelope(sec_s, sec_w, drive.s, drive.stop, drive.slope, gp)
     n = _profile(hard, gp, gf, gp, gf, math.inf, drive.t, knots)
     tau = drive.t
-    if not _below(knots, n, drive, con_t, con_u, count):
+    if _worst(knots, n, drive, con_t, con_u, count)[0] >= 0:
         yf = _envelope(sec_s, sec_w, drive.s, drive.stop, drive.brake, yp)
-        tau = _earliest(hard, yp, yf, gp, gf, 0.0, con_t[count - 1], con_t, con_u, count, _TAU_STEPS, knots)
+        tau = _earliest(hard, yp, yf, gp, gf, 0.0, con_t[count - 1], con_t, con_u, count, knots)
         if tau == math.inf:
             return 0
         n = _profile(hard, yp, yf, gp, gf, 0.0, tau, knots)
@@ -314,24 +395,27 @@ def gentle(drive, sec_s, sec_w, con_t, con_u, count, wish, work, knots, shape): 
         roll = Drive(drive.t, drive.s, drive.v, drive.a_before, drive.lag, drive.accel, drive.brake, ease,
                      drive.slope, drive.stop, drive.gone)  # fmt: skip
         yf = _envelope(sec_s, sec_w, drive.s, drive.stop, ease, yp)
-        low, high, found = 0.0, drive.v, False
+        low, high, found, tau = 0.0, drive.v, False, drive.t
         for _ in range(_SHAPE_STEPS):
             v_low = 0.5 * (low + high)
-            if _clears(roll, yp, yf, gp, gf, v_low, tau_last, con_t, con_u, count, wish[0], wish[1], knots):
-                low, found = v_low, True
+            kept, at = _clears(
+                roll, yp, yf, gp, gf, v_low, tau, tau_last, con_t, con_u, count, wish[0], wish[1], knots
+            )
+            if kept:  # who rolls faster may go later
+                low, found, tau = v_low, True, at
             else:
                 high = v_low
         if found and low >= wish[2]:
             shape[0], shape[1], shape[3] = low, math.inf, ease
-            shape[2] = _earliest(roll, yp, yf, gp, gf, low, tau_last, con_t, con_u, count, _TAU_STEPS, knots)
+            shape[2] = _earliest(roll, yp, yf, gp, gf, low, tau_last, con_t, con_u, count, knots)
             return 1
     low, high, found = drive.s + 0.5 * drive.v * drive.v / drive.ease, min(con_u[count - 1], drive.stop), False
     for _ in range(_SHAPE_STEPS):
         stand = 0.5 * (low + high)
         yf = _envelope(sec_s, sec_w, drive.s, stand, drive.ease, yp)
         if low < high and _clears(
-            drive, yp, yf, gp, gf, math.inf, tau_last, con_t, con_u, count, wish[0], wish[1], knots
-        ):
+            drive, yp, yf, gp, gf, math.inf, drive.t, tau_last, con_t, con_u, count, wish[0], wish[1], knots
+        )[0]:
             low, found = stand, True
         else:
             high = stand
@@ -339,7 +423,7 @@ def gentle(drive, sec_s, sec_w, con_t, con_u, count, wish, work, knots, shape): 
         return 0
     yf = _envelope(sec_s, sec_w, drive.s, low, drive.ease, yp)
     shape[0], shape[1], shape[3] = math.inf, low, drive.ease
-    shape[2] = _earliest(drive, yp, yf, gp, gf, math.inf, tau_last, con_t, con_u, count, _TAU_STEPS, knots)
+    shape[2] = _earliest(drive, yp, yf, gp, gf, math.inf, tau_last, con_t, con_u, count, knots)
     return 1
 
 
@@ -384,14 +468,19 @@ def sample(t, s, v, a, start, step, after, out):  # type: ignore[no-untyped-def]
     for k in range(-1, last):
         to = t[k + 1]
         base = max(k, 0)
-        while n < count and start + n * step < to:
-            x = start + n * step - t[base]
-            out[n] = s[base] + (v[base] + (0.5 * a[base] if k >= 0 else 0.0) * x) * x
-            n += 1
+        end = n
+        if start + n * step < to:
+            end = max(n, min(count, int(math.ceil((to - start) / step))))
+            while end > n and start + (end - 1) * step >= to:
+                end -= 1
+            while end < count and start + end * step < to:
+                end += 1
+        v0, a0, piece = v[base], 0.5 * a[base] if k >= 0 else 0.0, out[n:end]
+        for i in range(end - n):
+            x = start + (n + i) * step - t[base]
+            piece[i] = s[base] + (v0 + a0 * x) * x
+        n = end
     if n < count and start + n * step == t[last]:
         out[n] = s[last]
         n += 1
-    rest = math.inf if after == math.inf else s[last]
-    while n < count:
-        out[n] = rest
-        n += 1
+    out[n:] = math.inf if after == math.inf else s[last]

@@ -29,6 +29,8 @@ from planners._profile import KNOT_COUNT, Drive
 from planners._rounding import rounded
 
 SEGMENT_ROOM = 128
+MARGIN, LANE, ACROSS, ROLL, LIMITS = 6, 7, 8, 9, 10
+"""Columns of ``facts``."""
 _CELL_S = CELL_MS * 1e-3
 _RETRIES, _RETRY_S = 4, 0.03
 _NEVER = 1e4
@@ -46,8 +48,8 @@ class Crowd(NamedTuple):
     """[row]: offset, first bin, bin count, kind"""
     steps: npt.NDArray[np.float64]
     """[row]: m"""
-    lo: npt.NDArray[np.float64]
-    hi: npt.NDArray[np.float64]
+    bins: npt.NDArray[np.float64]
+    """[4, bin]: conflict tables of all pairs"""
     rows: npt.NDArray[np.float64]
     drive: npt.NDArray[np.float64]
     """[vehicle, field of Drive]: gentle braking, nowhere to stand"""
@@ -57,19 +59,22 @@ class Crowd(NamedTuple):
     ends: npt.NDArray[np.float64]
     """[vehicle]: where it has cleared the zone, where it should stand at the end, and where at most; m"""
     start: npt.NDArray[np.float64]
-    """[vehicle]: s (m) where the plan may change, margin (m), standstill gap (m), slowest roll (m/s),
-    gap to crossing vehicles (m)"""
+    """[vehicle]: s (m) where the plan may change"""
+    facts: npt.NDArray[np.float64]
+    """[vehicle]: as ``planners/order_drives.py`` numbers them"""
     pads: npt.NDArray[np.int64]
     """[kind]: cells"""
-    limits: npt.NDArray[np.float64]
-    """[vehicle]: acceleration, braking, jerk; s after which the body has left"""
     whole: npt.NDArray[np.int64]
     """[vehicle]: t0_ms less the grid's start, s0_mm, v0_mmps, speed in um/s at the change, lag_ms, segments until
     then"""
     head: npt.NDArray[np.int64]
-    """[vehicle, segment, 2]: the plan until the change"""
+    """[segment of all vehicles, 2]: their plans until the change"""
+    head_of: npt.NDArray[np.int64]
+    """[vehicle + 1]: whose are where"""
     segments: npt.NDArray[np.int64]
     """[vehicle, segment, 2]: becomes the whole plan"""
+    worth: npt.NDArray[np.float64]
+    """[vehicle, trait]: becomes what :func:`worth` says of it"""
 
 
 _F1 = types.Array(types.float64, 1, "C")
@@ -78,7 +83,7 @@ _I1 = types.Array(types.int64, 1, "C")
 _I2 = types.Array(types.int64, 2, "C")
 _I3 = types.Array(types.int64, 3, "C")
 _CROWD = types.NamedTuple(
-    (_I1, _I3, _I2, _F1, _F1, _F1, _F2, _F2, _F1, _F1, _I1, _F2, _F2, _I1, _F2, _I2, _I3, _I3), Crowd
+    (_I1, _I3, _I2, _F1, _F2, _F2, _F2, _F1, _F1, _I1, _F2, _F1, _F2, _I1, _I2, _I2, _I1, _I3, _F2), Crowd
 )
 
 
@@ -97,7 +102,7 @@ def _items(crowd, v, n0, made, behind, braked, items, steps, state, knots, drive
             items[c, 1:] = crowd.sets[r]
             steps[c] = crowd.steps[r]
             c += 1
-    _blocking.who_is_ahead(items[:c], steps[:c], crowd.hi, crowd.rows, crowd.start[v, 0], n0, state)
+    _blocking.who_is_ahead(items[:c], steps[:c], crowd.bins[3], crowd.rows, crowd.start[v], n0, state)
     for k in range(c):
         row = items[k, 0]
         if state[k] != 2 or items[k, 4] != 1:
@@ -157,22 +162,57 @@ def _drive(crowd, v, stop, ease):  # type: ignore[no-untyped-def]
     return Drive(d[0], d[1], d[2], d[3], d[4], d[5], d[6], ease, d[8], stop, d[10])
 
 
+@kernel((_F2, types.int64, types.float64, types.float64, _F1))
+def worth(knots, last, since, clear, out):  # type: ignore[no-untyped-def]
+    """Of a plan of knots 0..last: when it is at ``clear`` (inf: never), how fast, whether it stands, what it loses.
+
+    The last two from ``since`` on: 1 for a stand, and the kinetic energy given up by braking (J/kg).
+    """
+    t, s, v, a = knots[0], knots[1], knots[2], knots[3]
+    out[0], out[1], out[2], out[3] = math.inf, 0.0, 0.0, 0.0
+    for k in range(last):
+        if s[k + 1] >= clear:
+            out[1] = math.sqrt(max(0.0, v[k] * v[k] + 2.0 * a[k] * (clear - s[k])))
+            out[0] = t[k] + 2.0 * (clear - s[k]) / max(1e-9, v[k] + out[1])
+            return
+        if t[k + 1] > since:
+            if v[k] < _STANDING_MPS and t[k + 1] > t[k] + 0.1:
+                out[2] = 1.0
+            out[3] += max(0.0, 0.5 * (v[k] * v[k] - v[k + 1] * v[k + 1]))
+
+
+@kernel()
+def _knots(segments, count, t, s, v, knots):  # type: ignore[no-untyped-def]
+    """Knots of whole-number segments from (t, s, v) on, closed by one without acceleration; (t, s, v) there."""
+    for k in range(count):
+        dt, a = segments[k, 0] * 1e-3, segments[k, 1] * 1e-3
+        knots[0, k], knots[1, k], knots[2, k], knots[3, k] = t, s, v, a
+        s += v * dt + 0.5 * a * dt * dt
+        v = max(0.0, v + a * dt)
+        t += dt
+    knots[0, count], knots[1, count], knots[2, count], knots[3, count] = t, s, v, 0.0
+    return t, s, v
+
+
+@kernel((_I2, _I1, _I2, _F2))
+def sampled(segments, of, whole, rows):  # type: ignore[no-untyped-def]
+    """Positions of plans, segments[of[v] : of[v + 1]] from the first columns of ``whole`` on, into rows[v]."""
+    for v in range(whole.shape[0]):
+        part = segments[of[v] : of[v + 1]]
+        knots = np.empty((4, part.shape[0] + 1))
+        _knots(part, part.shape[0], whole[v, 0] * 1e-3, whole[v, 1] * 1e-3, whole[v, 2] * 1e-3, knots)
+        _onto_grid(knots, part.shape[0], rows[v])
+
+
 @kernel()
 def _integers(crowd, v, driven, last, knots, out):  # type: ignore[no-untyped-def]
-    """Round the profile into crowd.segments[v] and sample it; (segments or -1, closing s)."""
-    whole, limits, rows = crowd.whole[v], crowd.limits[v], crowd.segments[v]
-    for k in range(whole[5]):
-        rows[k, 0], rows[k, 1] = crowd.head[v, k, 0], crowd.head[v, k, 1]
+    """Round the profile into crowd.segments[v] and sample it; (segments or -1, closing s, closing knot)."""
+    whole, limits, rows = crowd.whole[v], crowd.facts[v, LIMITS:], crowd.segments[v]
+    rows[: whole[5]] = crowd.head[crowd.head_of[v] : crowd.head_of[v + 1]]
     n = rounded(driven, last, whole[3], whole[5], (limits[0], limits[1], limits[2]), whole[4], rows)
     if n >= rows.shape[0] or n + 2 > knots.shape[1]:
-        return -1, 0.0
-    t, s, v_mps = whole[0] * 1e-3, whole[1] * 1e-3, whole[2] * 1e-3
-    for k in range(n):
-        dt, a = rows[k, 0] * 1e-3, rows[k, 1] * 1e-3
-        knots[0, k], knots[1, k], knots[2, k], knots[3, k] = t, s, v_mps, a
-        s += v_mps * dt + 0.5 * a * dt * dt
-        v_mps = max(0.0, v_mps + a * dt)
-        t += dt
+        return -1, 0.0, 0
+    t, s, v_mps = _knots(rows, n, whole[0] * 1e-3, whole[1] * 1e-3, whole[2] * 1e-3, knots)
     if driven[2, last] > 1e-3 and s < limits[3]:
         more = int(math.ceil((limits[3] - s) / v_mps * 1000.0)) + 1
         rows[n, 0], rows[n, 1] = more, 0
@@ -182,9 +222,9 @@ def _integers(crowd, v, driven, last, knots, out):  # type: ignore[no-untyped-de
         n += 1
     knots[0, n], knots[1, n], knots[2, n], knots[3, n] = t, s, v_mps, 0.0
     if t >= (out.shape[0] - 1) * _CELL_S:
-        return -1, 0.0
+        return -1, 0.0, 0
     _onto_grid(knots, n, out)
-    return n, s
+    return n, s, n
 
 
 @kernel((_CROWD, _I1, types.int64, types.int64, types.float64, _I2, _I1, _I1))
@@ -220,7 +260,7 @@ def perform(crowd, order, begin, n0, loss, behind, made, counts):  # type: ignor
         a, b = crowd.sec_of[v], crowd.sec_of[v + 1]
         sec_s, sec_w = crowd.sec_s[a:b], crowd.sec_w[a:b]
         work = np.zeros((6, 2 * (b - a) + 4))
-        margin, gap[0], gap[1] = crowd.start[v, 1], crowd.start[v, 4], crowd.start[v, 2]
+        margin, gap[0], gap[1] = crowd.facts[v, MARGIN], crowd.facts[v, ACROSS], crowd.facts[v, LANE]
         clear, stop_m, line = crowd.ends[v, 0], crowd.ends[v, 1], crowd.ends[v, 2]
         c = _items(crowd, v, n0, made, behind, braked, items, steps, state, knots, driven, wide)
         ours, our_steps, ours_state = items[:c], steps[:c], state[:c]
@@ -241,7 +281,7 @@ def perform(crowd, order, begin, n0, loss, behind, made, counts):  # type: ignor
         for _ in range(c + 1):
             if fresh >= 0 and ours[fresh, 4] == 0 and not several:  # crossings just lower the barrier
                 only[fresh] = 1
-                _blocking.barrier(ours, our_steps, only[:c], crowd.hi, crowd.rows, crowd.pads, gap, 0, n0, free)
+                _blocking.barrier(ours, our_steps, only[:c], crowd.bins[3], crowd.rows, crowd.pads, gap, 0, n0, free)
                 only[fresh] = 0
             elif fresh >= 0:
                 late = 0
@@ -253,7 +293,7 @@ def perform(crowd, order, begin, n0, loss, behind, made, counts):  # type: ignor
                         _onto_grid(driven, last, braking[e])
                         ready[e] = True
                     late = _blocking.lower(
-                        ours, our_steps, ours_state, crowd.hi, crowd.rows, crowd.pads, gap, no_pad, no_gap,
+                        ours, our_steps, ours_state, crowd.bins[3], crowd.rows, crowd.pads, gap, no_pad, no_gap,
                         braking[e], n0, margin, lower_work, free,
                     )  # fmt: skip
                     if late < 0:
@@ -274,7 +314,7 @@ def perform(crowd, order, begin, n0, loss, behind, made, counts):  # type: ignor
             last = _profile.smooth(drive, knots, n, driven)
             _onto_grid(driven, last, own)
             _blocking.clash(
-                ours, our_steps, ours_state, 0, crowd.lo, crowd.hi, crowd.rows, crowd.pads, gap, own, n0, found
+                ours, our_steps, ours_state, 0, crowd.bins, crowd.rows, crowd.pads, gap, own, n0, found
             )
             if found[0] < 0:
                 decided = True
@@ -290,7 +330,7 @@ def perform(crowd, order, begin, n0, loss, behind, made, counts):  # type: ignor
             if turn == 0:
                 if loss <= 0.0 or tau <= drive.t or fixed == 0 or drive.v < 0.1 or t_ref == math.inf:
                     continue
-                wish[0], wish[1], wish[2] = s_ref, t_ref + loss, crowd.start[v, 3]
+                wish[0], wish[1], wish[2] = s_ref, t_ref + loss, crowd.facts[v, ROLL]
                 if not _profile.gentle(drive, sec_s, sec_w, con_t, con_u, fixed, wish, work, knots, shape):
                     continue
                 v_low, stand, until, ease = shape[0], shape[1], shape[2], shape[3]
@@ -298,7 +338,7 @@ def perform(crowd, order, begin, n0, loss, behind, made, counts):  # type: ignor
                 shaped = _drive(crowd, v, stop - retry * margin, ease)
                 later = until + retry * _RETRY_S if until > drive.t else until
                 last = _profile_into(crowd, v, shaped, v_low, stand, later, work, knots, driven)
-                n, s_end = _integers(crowd, v, driven, last, plan_knots, own)
+                n, s_end, end = _integers(crowd, v, driven, last, plan_knots, own)
                 if n < 0 or n > 64:
                     break
                 over = False
@@ -310,11 +350,11 @@ def perform(crowd, order, begin, n0, loss, behind, made, counts):  # type: ignor
                     continue
                 if s_end > clear and s_end <= line:
                     _blocking.clash(
-                        ours, our_steps, ours_state, 2, crowd.lo, crowd.hi, crowd.rows, no_pad, no_gap, own, n0, found
+                        ours, our_steps, ours_state, 2, crowd.bins, crowd.rows, no_pad, no_gap, own, n0, found
                     )
                     if found[0] < 0:
                         _blocking.clash(
-                            ours, our_steps, ours_state, 0, crowd.lo, crowd.hi, crowd.rows, crowd.pads, gap, own, n0,
+                            ours, our_steps, ours_state, 0, crowd.bins, crowd.rows, crowd.pads, gap, own, n0,
                             found,
                         )  # fmt: skip
                         done = found[0] < 0
@@ -324,6 +364,7 @@ def perform(crowd, order, begin, n0, loss, behind, made, counts):  # type: ignor
         if not done:
             return p
         crowd.rows[v] = own
+        worth(plan_knots, end, drive.t, clear, crowd.worth[v])
         made[v] = 1
         counts[v] = n
     return order.shape[0]

@@ -57,10 +57,10 @@ class TableStore:
         self._conflicts = conflicts
         self._known: dict[tuple[str, int, str, int], list[Set]] = {}
         self._outlines: dict[object, int] = {}
-        self._parts: list[tuple[Floats, Floats]] = []
+        self._parts: list[Floats] = []
         self._size = 0
-        self.lo: Floats = np.zeros(0)
-        self.hi: Floats = np.zeros(0)
+        self.bins: Floats = np.zeros((4, 0))
+        """As ``planners/_blocking.py`` says: rows lo, hi, near and far."""
 
     def between(self, path_i: str, body_i: Body, outline_i: int, other: Obstacle) -> list[Set]:
         """Conflict sets between a body on ``path_i`` and ``other``."""
@@ -81,17 +81,17 @@ class TableStore:
             for table in tables:
                 kind = CROSSING if table.kind == "crossing" else HEADWAY
                 found.append((self._size, table.first_bin, len(table.lo_m), kind, table.step_m))
-                self._parts.append((table.lo_m, table.hi_m))
+                near = np.minimum.accumulate(table.lo_m[::-1])[::-1]
+                self._parts.append(np.array([table.lo_m, table.hi_m, near, np.maximum.accumulate(table.hi_m)]))
                 self._size += len(table.lo_m)
             self._known[key] = found
         return found
 
     def pack(self) -> None:
-        """Bring ``lo`` and ``hi`` up to date with what :meth:`between` has returned."""
-        if len(self.lo) != self._size:
-            self.lo = np.concatenate([part[0] for part in self._parts])
-            self.hi = np.concatenate([part[1] for part in self._parts])
-            self._parts = [(self.lo, self.hi)]
+        """Bring ``bins`` up to date with what :meth:`between` has returned."""
+        if self.bins.shape[1] != self._size:
+            self.bins = np.concatenate(self._parts, axis=1)
+            self._parts = [self.bins]
 
     def outline(self, body: Body) -> int:
         """A number for the outline of ``body``."""
@@ -172,7 +172,7 @@ class Blocking:
         Who follows on a lane follows wherever the two meet again. Returns the items of those among them
         whose plans are not agreed.
         """
-        _blocking.who_is_ahead(self.items, self.steps, self._tables.hi, self._grid.rows, s_m, cell, self.state)
+        _blocking.who_is_ahead(self.items, self.steps, self._tables.bins[3], self._grid.rows, s_m, cell, self.state)
         ahead = (self.state == BEFORE) & (self.items[:, 4] == HEADWAY)
         if not ahead.any():
             return []
@@ -186,7 +186,7 @@ class Blocking:
         ``braking``: s at each instant if the vehicle brakes at once. False if even that is too late.
         """
         late = _blocking.lower(
-            self.items, self.steps, self.state, self._tables.hi, self._grid.rows, self.soft_pad, self.soft_gap,
+            self.items, self.steps, self.state, self._tables.bins[3], self._grid.rows, self.soft_pad, self.soft_gap,
             self.hard_pad, self.hard_gap, braking, cell, margin_m(self._body), self._grid.work, free,
         )  # fmt: skip
         return bool(late < 0)
@@ -200,7 +200,7 @@ class Blocking:
             self.state[item] = AFTER
             alone = np.full(self._grid.rows.shape[1], math.inf)
             _blocking.barrier(
-                self.items, self.steps, self.state, self._tables.hi, self._grid.rows, self.hard_pad, self.hard_gap,
+                self.items, self.steps, self.state, self._tables.bins[3], self._grid.rows, self.hard_pad, self.hard_gap,
                 int(self.items[item, 4]), 0, alone,
             )  # fmt: skip
             if alone[cell] < best:
@@ -212,7 +212,7 @@ class Blocking:
         """The item of state ``wanted`` that positions ``own`` [instant] from ``cell`` on meet first, or -1."""
         pad, gap = (self.hard_pad, self.hard_gap) if hard else (self.soft_pad, self.soft_gap)
         _blocking.clash(
-            self.items, self.steps, self.state, wanted, self._tables.lo, self._tables.hi, self._grid.rows, pad, gap,
+            self.items, self.steps, self.state, wanted, self._tables.bins, self._grid.rows, pad, gap,
             own, cell, self._found,
         )  # fmt: skip
         return int(self._found[0])

@@ -15,7 +15,6 @@ from fleet.errors import PlanError
 from planners.approach import Ahead, approach_plan
 from planners.blocking import Obstacle, TimeGrid
 from planners.interface import Body, Commitment, Conflicts, JointPlan, Refusal, Request
-from planners.profile import start_at
 from planners.sequential import Sequential
 from planners.spacing import COMFORTABLE, Spacing
 from planners.tasks import Task
@@ -139,6 +138,6 @@ class FirstCome:
     def remaining_inside_m(self, request: Request) -> float:
         """What a vehicle that is inside its zone when it can switch has yet to drive there; else inf."""
         body, passage = request.body, self.sequential.passage(request.approach.path_id, request.zone_id)
-        s_m = start_at(request.approach, request.switch_ms).s_m
+        s_m = self.sequential.start(request).s_m
         inside = s_m + body.footprint.front_m > passage.line_s_m and s_m - body.footprint.rear_m <= passage.exit_s_m
         return passage.exit_s_m + body.footprint.rear_m - s_m if inside else math.inf

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from fleet.errors import PlanError
-from planners import _order_search
-from planners._order_search import WINDOW_MAX, Model
+from planners import _order_cells, _order_search
+from planners._order_cells import Model
+from planners._order_search import WINDOW_MAX
 from planners.zone_map import Floats
 
 _NODES_MAX = 1_000_000
@@ -69,9 +70,9 @@ def _best(tables: Model, low: Floats) -> tuple[np.ndarray, bool]:
 
 def _costs(tables: Model, low: Floats, order: np.ndarray) -> Floats:
     """Cost of each vehicle if they are placed in ``order``."""
-    tau, none = low.copy(), tables.cost.shape[0]
-    _order_search.evaluate(tables, order, 0, tau)
-    return np.array([_order_search.cost_at(tables, v, float(tau[v])) for v in range(none)])
+    each = np.empty(len(low))
+    _order_cells.evaluate(tables, order, low.copy(), each)
+    return each
 
 
 def _without(tables: Model, i: int) -> Model:

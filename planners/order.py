@@ -15,10 +15,11 @@ import numpy as np
 from planners.first_come import FirstCome
 from planners.interface import Body, Commitment, Conflicts, JointPlan, Refusal, Request
 from planners.order_call import Call, call_of
+from planners.order_drives import DriveStore
 from planners.order_marks import Marks
 from planners.order_model import OrderModels
 from planners.order_search import best_order, decided
-from planners.order_value import Value, value_of
+from planners.order_value import Value, value
 from planners.sequence import Prepared, SequenceKernel
 from planners.spacing import COMFORTABLE, Spacing
 from planners.timed_path import TimedPath
@@ -47,7 +48,7 @@ class WelfareOrder:
     ) -> None:
         self._inner = FirstCome(zone_map, conflicts, spacing)
         self._welfare = welfare or Welfare()
-        self._marks = Marks(self._inner.sequential.tables, spacing)
+        self._stores = Marks(zone_map, self._inner.sequential.tables, spacing), DriveStore(self._inner.sequential)
         self._models = OrderModels(self._inner.sequential, self._welfare)
         self._kernel = SequenceKernel(self._inner, GENTLE_LOSS_S)
 
@@ -60,7 +61,7 @@ class WelfareOrder:
         ordered = turn.ordered
         fixed, grid = self._inner.prepared(ordered, commitments, now_ms)
         fixed += turn.behind
-        call = call_of(self._inner.sequential, self._marks, ordered, fixed, grid)
+        call = call_of(self._inner.sequential, self._stores, ordered, fixed, grid)
         prepared = None if call is None else self._kernel.prepared(call)
         if call is None or prepared is None:
             answer = self._inner.planned(ordered, fixed, grid)
@@ -77,21 +78,21 @@ class WelfareOrder:
         order = best_order(model, inside, self._welfare)
         same = order == first_come
         behind = np.zeros((len(order), len(order)), dtype=np.int64) if same else decided(model, order)[1]
-        plans, refused = self._kernel.planned(prepared, order, behind)
+        planned = self._kernel.planned(prepared, order, behind)
         if not same:
             cost = decided(model, first_come)[0]
-            value = value_of(model, plans, call.grid, self._welfare)
-            if value.cost > cost - SURE_S * len(order) or not _fair(value, self._welfare):
-                nothing = np.zeros((len(order), len(order)), dtype=np.int64)
-                others = self._kernel.planned(prepared, first_come, nothing)
-                if not _better(value, value_of(model, others[0], call.grid, self._welfare), self._welfare):
-                    plans, refused = others
+            found = value(model, planned.worth, self._welfare)
+            if found.cost > cost - SURE_S * len(order) or not _fair(found, self._welfare):
+                others = self._kernel.planned(prepared, first_come, np.zeros_like(behind))
+                if not _better(found, value(model, others.worth, self._welfare), self._welfare):
+                    planned = others
+        refused = list(planned.refused)
         able = {request.body.vehicle for request in call.requests}
         for request in ordered:
             if request.body.vehicle not in able:
                 reason = self._inner.sequential.outset(request, call.grid)
                 refused += [reason] if isinstance(reason, Refusal) else []
-        return JointPlan(tuple(plans.values()), tuple(refused))
+        return JointPlan(tuple(planned.plans().values()), tuple(refused))
 
     def approach(
         self,

@@ -9,6 +9,7 @@ import numpy as np
 
 from planners.blocking import Ints, Obstacle, TimeGrid
 from planners.interface import Body, Refusal, Request
+from planners.order_drives import Drives, DriveStore
 from planners.order_marks import Kind, Layout, Marks
 from planners.sequential import Sequential
 from planners.tasks import Outset
@@ -25,13 +26,19 @@ class Call:
     ident: Ints
     """[vehicle or fixed plan]: its kind in ``layout``"""
     layout: Layout
+    drives: Drives
     grid: TimeGrid
 
 
 def call_of(
-    sequential: Sequential, marks: Marks, ordered: Sequence[Request], fixed: Sequence[Obstacle], grid: TimeGrid
+    sequential: Sequential,
+    stores: tuple[Marks, DriveStore],
+    ordered: Sequence[Request],
+    fixed: Sequence[Obstacle],
+    grid: TimeGrid,
 ) -> Call | None:
     """``ordered`` without those that cannot be planned in any order; None if nobody is left."""
+    marks, drives = stores
     found = [(request, sequential.outset(request, grid)) for request in ordered]
     able = [(request, outset) for request, outset in found if not isinstance(outset, Refusal)]
     if not able:
@@ -61,4 +68,5 @@ def call_of(
     layout = marks.layout(able[0][0].zone_id, everybody, len(asked), clear + [0.0] * len(others))
     number = {kind: k for k, kind in enumerate(everybody)}
     ident = np.array([number[kind] for kind in names], dtype=np.int64)
-    return Call(tuple(r for r, _ in able), tuple(o for _, o in able), tuple(near), ident, layout, grid)
+    rows = drives.drives(able, grid)
+    return Call(tuple(r for r, _ in able), tuple(o for _, o in able), tuple(near), ident, layout, rows, grid)

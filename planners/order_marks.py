@@ -16,12 +16,15 @@ import numpy.typing as npt
 from planners.blocking import HEADWAY, Ints, Set, TableStore, margin_m
 from planners.interface import Body
 from planners.spacing import Spacing
-from planners.zone_map import Floats
+from planners.zone_map import Floats, ZoneMap
 
 PITCH_M = 8.0
-"""Corners of a shared lane lie this far apart ..."""
+"""In and near the zone corners of a shared lane lie this far apart ..."""
+NEAR_M = 25.0
+PITCH_GROWTH = 1.35
+"""... and ever farther away from it: there vehicles that wait go ahead of each other as they left it."""
 CORNER_COUNT_MIN = 6
-"""... but each set has this many, if its staircase does."""
+"""Each set has this many corners, if its staircase does."""
 LAYOUTS_KEPT = 256
 Ints3 = npt.NDArray[np.int64]
 
@@ -38,8 +41,10 @@ class Kind:
 class Layout:
     """What the kinds in one call have to do with each other, as the kernels take it."""
 
-    marks_m: tuple[Floats, ...]
-    """[kind]: float64 [mark]; the last one is where the vehicle has cleared the zone."""
+    marks_m: Floats
+    """[mark of all kinds]; the last one of a kind is where the vehicle has cleared the zone."""
+    marks_of: Ints
+    """[kind + 1]: whose marks are where"""
     corners_of: Ints3
     """[first, after, 2]: rows of ``corners``"""
     corners: Ints
@@ -54,9 +59,9 @@ class Layout:
 class Marks:
     """Corners of all pairs of kinds asked for so far."""
 
-    def __init__(self, tables: TableStore, spacing: Spacing) -> None:
-        self._tables, self._spacing = tables, spacing
-        self._corners: dict[tuple[Kind, Kind], list[tuple[Floats, Floats, int]]] = {}
+    def __init__(self, zone_map: ZoneMap, tables: TableStore, spacing: Spacing) -> None:
+        self._zone_map, self._tables, self._spacing = zone_map, tables, spacing
+        self._corners: dict[tuple[str, Kind, Kind], list[tuple[Floats, Floats, int]]] = {}
         self._sets: dict[tuple[Kind, Kind], list[Set]] = {}
         self._layouts: dict[tuple[str, int, tuple[Kind, ...]], Layout] = {}
 
@@ -76,13 +81,13 @@ class Marks:
         key = (zone_id, asked, tuple(kinds))
         found = self._layouts.pop(key, None)
         if found is None:
-            found = self._made(kinds, asked, clear_m)
+            found = self._made(zone_id, kinds, asked, clear_m)
             while len(self._layouts) >= LAYOUTS_KEPT:
                 del self._layouts[next(iter(self._layouts))]
         self._layouts[key] = found
         return found
 
-    def _made(self, kinds: dict[Kind, Body], asked: int, clear_m: Sequence[float]) -> Layout:
+    def _made(self, zone_id: str, kinds: dict[Kind, Body], asked: int, clear_m: Sequence[float]) -> Layout:
         members, count = list(kinds.items()), len(kinds)
         parts: list[list[Floats]] = [[] for _ in members]
         size = [0] * count
@@ -94,33 +99,45 @@ class Marks:
                 corners_of[i, j, 0], sets_of[i, j, 0] = len(corners), len(sets)
                 if i < asked or j < asked:
                     sets += self.meet(*members[i], *members[j])
-                    for own, other, kind in self.corners(*members[j], *members[i]):
+                    for own, other, kind in self.corners(zone_id, members[j], members[i]):
                         corners.append((size[i], size[j] + (len(other) if i == j else 0), len(own), kind))
                         for member, marks in ((i, other), (j, own)):
                             parts[member].append(marks)
                             size[member] += len(marks)
                 corners_of[i, j, 1], sets_of[i, j, 1] = len(corners), len(sets)
-        marks = tuple(np.concatenate([*part, [clear_m[k]]]) for k, part in enumerate(parts))
+        marks = np.concatenate([np.append(np.concatenate(part) if part else [], clear_m[k])
+                                for k, part in enumerate(parts)])  # fmt: skip
+        marks_of = np.concatenate([[0], np.cumsum([n + 1 for n in size])]).astype(np.int64)
         packed = np.array(corners, dtype=np.int64).reshape(len(corners), 4)
         rows = np.array([one[:4] for one in sets], dtype=np.int64).reshape(len(sets), 4)
-        return Layout(marks, corners_of, packed, sets_of, rows, np.array([one[4] for one in sets], dtype=np.float64))
+        steps = np.array([one[4] for one in sets], dtype=np.float64)
+        return Layout(marks, marks_of, corners_of, packed, sets_of, rows, steps)
 
-    def corners(self, kind: Kind, body: Body, other: Kind, other_body: Body) -> list[tuple[Floats, Floats, int]]:
-        """(own s, the other's s, crossing or headway) for "own passes after the other", of each conflict set."""
-        key = (kind, other)
+    def corners(
+        self, zone_id: str, one: tuple[Kind, Body], other: tuple[Kind, Body]
+    ) -> list[tuple[Floats, Floats, int]]:
+        """(own s, the other's s, crossing or headway) for "one passes after the other", of each conflict set."""
+        key = (zone_id, one[0], other[0])
         if key not in self._corners:
-            sets = self.meet(kind, body, other, other_body)
-            self._corners[key] = [self._staircase(one, body) for one in sets]
+            passages = self._zone_map.passages.get(one[0].path_id, ())
+            near = [(p.line_s_m - NEAR_M, p.exit_s_m + NEAR_M) for p in passages if p.zone_id == zone_id]
+            sets = self.meet(*one, *other)
+            self._corners[key] = [self._staircase(each, one[1], near or [(-math.inf, math.inf)]) for each in sets]
         return self._corners[key]
 
-    def _staircase(self, table: Set, body: Body) -> tuple[Floats, Floats, int]:
+    def _staircase(self, table: Set, body: Body, near: list[tuple[float, float]]) -> tuple[Floats, Floats, int]:
         offset, first, count, kind, step_m = table
         self._tables.pack()
-        reach = np.maximum.accumulate(self._tables.hi[offset : offset + count])
+        reach = self._tables.bins[3, offset : offset + count]
         rises = np.flatnonzero(reach > np.concatenate([[-math.inf], reach[:-1]]))
-        span_m = (rises[-1] - rises[0]) * step_m
-        wanted = max(CORNER_COUNT_MIN, math.ceil(span_m / PITCH_M) + 1)
+        own = (first + rises) * step_m
+        apart = np.min([np.maximum(np.maximum(begin - own, own - end), 0.0) for begin, end in near], axis=0)
+        # Growing by a share for each corner is growing in proportion to the distance.
+        pitches = np.diff(own) / (PITCH_M + (PITCH_GROWTH - 1.0) * apart[:-1])
+        run = np.concatenate([[0.0], np.cumsum(pitches)])
+        wanted = max(CORNER_COUNT_MIN, math.ceil(float(run[-1])) + 1)
         if len(rises) > wanted:
-            rises = rises[np.unique(np.linspace(0, len(rises) - 1, wanted).round().astype(np.int64))]
+            chosen = np.unique(np.searchsorted(run, np.linspace(0.0, float(run[-1]), wanted) - 1e-9))
+            rises, own = rises[chosen], own[chosen]
         gap = self._spacing.gap_m(body.footprint, shared=kind == HEADWAY)
-        return (first + rises) * step_m - margin_m(body), reach[rises] + gap, kind
+        return own - margin_m(body), reach[rises] + gap, kind

@@ -11,15 +11,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from planners import _order_search, _order_tables
+from planners import _order_cells, _order_tables
 from planners._blocking import CELL_MS
-from planners._order_search import Model
+from planners._order_cells import Model
 from planners.blocking import Ints
 from planners.interface import Request
 from planners.order_call import Call
-from planners.profile import arrays_of, drive_from, usable
+from planners.profile import arrays_of
 from planners.sequential import Sequential
-from planners.tasks import Outset
 from planners.welfare import REFUSED_S, Welfare
 from planners.zone_map import Floats
 
@@ -40,6 +39,7 @@ class OrderModel:
     """[vehicle]: least tau with only the fixed plans in the way."""
     delay_s: Floats
     """[vehicle, grid]"""
+    urgency: Floats
     age_s: Floats
     """[vehicle]: wait until it is clear, if nobody hinders it."""
     clear_m: Floats
@@ -55,25 +55,27 @@ class OrderModels:
     """Makes order models for one map; keeps what does not change from call to call."""
 
     def __init__(self, sequential: Sequential, welfare: Welfare) -> None:
-        self._sequential, self._welfare = sequential, welfare
+        self._welfare = welfare
         cells = [sequential.spacing.cells(CELL_MS, shared=shared) for shared in (False, True)]
         self._pad_s = np.array(cells) * (CELL_MS * 1e-3)
-        self._driven = np.zeros((4, sequential.room.smooth.shape[1]))
 
     def model(self, call: Call) -> OrderModel:
         """The model of one call."""
-        layout, ident, count = call.layout, call.ident, len(call.requests)
-        width = np.array([len(marks) for marks in layout.marks_m], dtype=np.int64)[ident]
+        layout, drives, ident, count = call.layout, call.drives, call.ident, len(call.requests)
+        width = np.diff(layout.marks_of)[ident]
         size = np.where(np.arange(len(ident)) < count, GRID_COUNT, 1) * width
         base = np.concatenate([[0], np.cumsum(size)[:-1]]).astype(np.int64)
         times = np.empty(int(size.sum()))
         tau, traits = np.empty((count, GRID_COUNT)), np.empty((count, GRID_COUNT, 3))
-        for v in range(count):
-            self._respond(call, v, times, int(base[v]), (tau[v], traits[v]))
+        _order_tables.respond(
+            drives.drive, drives.sec_s, drives.sec_w, drives.sec_of, drives.ends, layout.marks_m, layout.marks_of,
+            ident, _SHARES, _MORE_S, base, width, tau, times, traits,
+        )  # fmt: skip
         start_s = call.grid.base_ms * 1e-3
         for v, obstacle in enumerate(call.fixed, start=count):
             k = arrays_of(obstacle.plan)
-            _order_tables.known(k.t_s, k.s_m, k.v_mps, k.a_mps2, start_s, layout.marks_m[ident[v]], times, int(base[v]))
+            here = layout.marks_m[layout.marks_of[ident[v]] : layout.marks_of[ident[v] + 1]]
+            _order_tables.known(k.t_s, k.s_m, k.v_mps, k.a_mps2, start_s, here, times, int(base[v]))
         after = np.empty((count, count, GRID_COUNT))
         corners = layout.corners_of, layout.corners, self._pad_s
         _order_tables.order_tables(tau, times, base[:count], width[:count], ident[:count], *corners, after)
@@ -83,18 +85,6 @@ class OrderModels:
         clear = times[(base[:count] + width[:count] - 1)[:, None] + np.arange(GRID_COUNT) * width[:count, None]]
         return self._priced(call, (clear, traits), (tau, after, shut[:rows].copy(), shut_from))
 
-    def _respond(self, call: Call, v: int, times: Floats, base: int, out: tuple[Floats, Floats]) -> None:
-        seq, outset, body = self._sequential, call.outsets[v], call.requests[v].body
-        drive = drive_from(outset.start, call.grid.base_ms, body, outset.path, stop_s_m=outset.stop_m, ease=1.0)
-        tau, traits = out
-        stand_s = max(0.25, drive.v / drive.brake) + drive.lag
-        tau[:] = drive.t + stand_s * _SHARES + _MORE_S
-        sections = outset.sections
-        _order_tables.respond(
-            drive, sections.start_m, sections.square, tau, call.layout.marks_m[call.ident[v]], seq.room.work(sections),
-            seq.room.knots, self._driven, times, base, traits,
-        )  # fmt: skip
-
     def _priced(
         self, call: Call, driven: tuple[Floats, Floats], tables: tuple[Floats, Floats, Floats, Ints]
     ) -> OrderModel:
@@ -102,12 +92,12 @@ class OrderModels:
         clear, traits = driven
         tau, after, shut, shut_from = tables
         requests, welfare = call.requests, self._welfare
-        free, accel = np.array([self._free(outset, r) for outset, r in zip(call.outsets, requests, strict=True)]).T
+        free, accel = self._free(call), call.drives.drive[:, 5]
         slow = np.maximum(0.0, free[:, None] - traits[:, :, 0])
         clear = clear + slow * slow / (2.0 * accel * free)[:, None]
         delay = clear - clear[:, :1]
-        age = clear[:, 0] + np.array([(call.grid.base_ms - r.arrived_ms) * 1e-3 for r in requests])
-        urgency = np.array([r.urgency for r in requests])
+        asked = np.array([(r.arrived_ms, r.urgency) for r in requests])
+        age, urgency = clear[:, 0] + (call.grid.base_ms - asked[:, 0]) * 1e-3, asked[:, 1]
         cost = welfare.cost(delay, (traits[:, :, 1], traits[:, :, 2]), urgency[:, None], age[:, None])
         refused = welfare.cost(np.full(len(requests), REFUSED_S), (np.ones(1), np.zeros(1)), urgency, age)
         index = {request.body.vehicle: v for v, request in enumerate(requests)}
@@ -115,10 +105,13 @@ class OrderModels:
         limit = np.full(len(requests), math.inf)
         made = Model(tau, cost, after, shut, shut_from, limit, refused, leader)
         low = np.empty(len(requests))
-        _order_search.alone(made, low)
-        clear_m = np.array([outset.clear_s_m for outset in call.outsets])
-        return OrderModel(requests, made, low, delay, age, clear_m, clear[:, 0].copy(), free, accel)
+        _order_cells.alone(made, low)
+        ends = call.drives.ends[:, 0], clear[:, 0].copy()
+        return OrderModel(requests, made, low, delay, urgency, age, *ends, free, accel)
 
-    def _free(self, outset: Outset, request: Request) -> tuple[float, float]:
-        k = int(np.searchsorted(outset.sections.start_m, outset.clear_s_m, side="right")) - 1
-        return math.sqrt(float(outset.sections.square[k])), usable(request.body.limits)[0]
+    def _free(self, call: Call) -> Floats:
+        """How fast each might be where it has cleared the zone."""
+        drives = call.drives
+        begun = drives.sec_s <= np.repeat(drives.ends[:, 0], np.diff(drives.sec_of))
+        at = np.add.reduceat(begun, drives.sec_of[:-1], dtype=np.int64) - 1
+        return np.sqrt(drives.sec_w[drives.sec_of[:-1] + at])

@@ -8,13 +8,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from planners import _sequence
 from planners.blocking import TimeGrid
 from planners.order_model import OrderModel
 from planners.profile import arrays_of
 from planners.timed_path import TimedPath
 from planners.welfare import Welfare
+from planners.zone_map import Floats
 
-_STANDING_MPS = 0.005
+TRAIT_COUNT = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,36 +29,29 @@ class Value:
 
 def value_of(model: OrderModel, plans: Mapping[int, TimedPath], grid: TimeGrid, welfare: Welfare) -> Value:
     """The value of ``plans`` (by the vehicle's number) to the requests of ``model``."""
-    total, waits = 0.0, []
-    for v, request in enumerate(model.requests):
-        plan = plans.get(v)
-        if plan is None:
-            total += float(model.tables.refused[v])
-            waits.append(math.inf)
-            continue
-        clear_s, speed, stands, lost = driven(plan, request.switch_ms, float(model.clear_m[v]))
-        slow = max(0.0, float(model.free_mps[v]) - speed)
-        clear_s += slow * slow / (2.0 * float(model.accel_mps2[v]) * float(model.free_mps[v]))
-        delay = clear_s - grid.base_ms * 1e-3 - float(model.clear_s[v])
-        age = float(model.age_s[v])
-        traits = np.array([stands]), np.array([lost])
-        total += float(welfare.cost(np.array([delay]), traits, np.array([request.urgency]), np.array([age]))[0])
-        waits.append(age + delay)
-    return Value(total, tuple(waits))
+    found = np.full((len(model.requests), TRAIT_COUNT), math.inf)
+    for v, plan in plans.items():
+        found[v] = driven(plan, model.requests[v].switch_ms, float(model.clear_m[v]), grid.base_ms)
+    return value(model, found, welfare)
 
 
-def driven(plan: TimedPath, switch_ms: int, clear_m: float) -> tuple[float, float, float, float]:
-    """(when it is at ``clear_m``, its speed there, whether it stands after ``switch_ms`` before that, J/kg braked
-    away)."""
+def value(model: OrderModel, found: Floats, welfare: Welfare) -> Value:
+    """The same of what :func:`driven` says of each vehicle's plan; inf: it has none."""
+    without = np.isinf(found[:, 0])
+    clear_s, speed, stands, lost = np.where(without[:, None], 0.0, found).T
+    slow = np.maximum(0.0, model.free_mps - speed)
+    delay = clear_s + slow * slow / (2.0 * model.accel_mps2 * model.free_mps) - model.clear_s
+    cost = welfare.cost(delay, (stands, lost), model.urgency, model.age_s)
+    cost[without] = model.tables.refused[without]
+    waits = model.age_s + delay
+    waits[without] = math.inf
+    return Value(float(sum(cost.tolist())), tuple(waits.tolist()))
+
+
+def driven(plan: TimedPath, switch_ms: int, clear_m: float, base_ms: int) -> tuple[float, float, float, float]:
+    """(when it is at ``clear_m``, after ``base_ms``; its speed there; whether it stands after ``switch_ms``; J/kg)."""
     knots = arrays_of(plan)
-    t, s, v, a = knots.t_s.tolist(), knots.s_m.tolist(), knots.v_mps.tolist(), knots.a_mps2.tolist()
-    stands, lost = 0.0, 0.0
-    for k in range(len(t) - 1):
-        if s[k + 1] >= clear_m:
-            speed = math.sqrt(max(0.0, v[k] * v[k] + 2.0 * a[k] * (clear_m - s[k])))
-            return t[k] + 2.0 * (clear_m - s[k]) / max(1e-9, v[k] + speed), speed, stands, lost
-        if t[k + 1] > switch_ms * 1e-3:
-            if v[k] < _STANDING_MPS and t[k + 1] > t[k] + 0.1:
-                stands = 1.0
-            lost += max(0.0, 0.5 * (v[k] ** 2 - v[k + 1] ** 2))
-    return math.inf, 0.0, stands, lost
+    found = np.zeros(TRAIT_COUNT)
+    rows = np.array([knots.t_s - base_ms * 1e-3, knots.s_m, knots.v_mps, knots.a_mps2])
+    _sequence.worth(rows, len(knots.t_s) - 1, (switch_ms - base_ms) * 1e-3, clear_m, found)
+    return tuple(found.tolist())

@@ -9,20 +9,19 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 
 from planners import _sequence
 from planners._blocking import CELL_MS
 from planners._sequence import SEGMENT_ROOM, Crowd
-from planners.blocking import Ints, Obstacle, margin_m
+from planners.blocking import Ints, Obstacle
 from planners.first_come import FirstCome
 from planners.interface import Refusal, Request
 from planners.order_call import Call
-from planners.profile import drive_from, lag_s, sampled, size_scale
-from planners.rounding import rounding_limits
-from planners.spacing import Spacing
-from planners.tasks import EASE, ROLL_MPS_MIN, Outset
+from planners.order_value import TRAIT_COUNT, driven
+from planners.profile import Start, sampled
 from planners.timed_path import TimedPath
 from planners.zone_map import Floats
 
@@ -36,96 +35,125 @@ class Prepared:
     cell: int
 
 
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """All vehicles of a call planned in one order."""
+
+    prepared: Prepared
+    order: tuple[int, ...]
+    """Of those who have a plan."""
+    counts: Ints
+    """[vehicle]: segments of plans that the kernel made"""
+    by_hand: dict[int, TimedPath]
+    refused: tuple[Refusal, ...]
+
+    @property
+    def worth(self) -> Floats:
+        """[vehicle, trait]: see :func:`planners._sequence.worth`; inf without a plan."""
+        return self.prepared.crowd.worth
+
+    def plans(self) -> dict[int, TimedPath]:
+        """By the vehicle's number, in passing order."""
+        found: dict[int, TimedPath] = {}
+        requests, segments = self.prepared.call.requests, self.prepared.crowd.segments
+        for v in self.order:
+            if v in self.by_hand:
+                found[v] = self.by_hand[v]
+                continue
+            was = requests[v].approach
+            rows = tuple(map(tuple, segments[v, : self.counts[v]].tolist()))
+            found[v] = TimedPath(was.vehicle, was.path_id, was.t0_ms, was.s0_mm, was.v0_mmps, rows)
+        return found
+
+
 class SequenceKernel:
     """Owns the rows of one planner's calls."""
 
     def __init__(self, inner: FirstCome, loss_s: float) -> None:
         self._inner, self._loss_s = inner, loss_s
         self._rows: Floats = np.empty((0, 0))
+        cells = [inner.sequential.spacing.cells(CELL_MS, shared=shared) for shared in (False, True)]
+        self._pads = np.array(cells, dtype=np.int64)
 
     def prepared(self, call: Call) -> Prepared | None:
         """None where vehicles may change their plans at different times: the kernel cannot do that."""
-        if len({outset.start.time_ms for outset in call.outsets}) > 1:
+        starts = [outset.start for outset in call.outsets]
+        if len({start.time_ms for start in starts}) > 1:
             return None
-        tables, layout, base_ms = self._inner.sequential.tables, call.layout, call.grid.base_ms
-        spacing = self._inner.sequential.spacing
+        tables, layout, drives, count = self._inner.sequential.tables, call.layout, call.drives, len(call.requests)
         tables.pack()
-        vehicles = list(zip(call.requests, call.outsets, strict=True))
-        count = len(vehicles)
-        sections = [outset.sections for _, outset in vehicles]
-        head = np.zeros((count, max(1, *(len(outset.start.segments) for _, outset in vehicles), 1), 2), dtype=np.int64)
-        for v, (_, outset) in enumerate(vehicles):
-            if outset.start.segments:
-                head[v, : len(outset.start.segments)] = outset.start.segments
+        base_ms = call.grid.base_ms
+        whole = np.array([_whole(*each, base_ms) for each in zip(call.requests, starts, strict=True)])
+        whole[:, 4] = np.rint(1000.0 * drives.facts[:, 0])
+        head, head_of = _flat([start.segments for start in starts])
         crowd = Crowd(
             ident=call.ident,
             sets_of=layout.sets_of,
             sets=layout.sets,
             steps=layout.steps,
-            lo=tables.lo,
-            hi=tables.hi,
-            rows=self._sampled(call),
-            drive=np.array([
-                drive_from(o.start, base_ms, r.body, o.path, stop_s_m=math.inf, ease=EASE) for r, o in vehicles
-            ]),
-            sec_s=np.concatenate([one.start_m for one in sections]),
-            sec_w=np.concatenate([one.square for one in sections]),
-            sec_of=np.concatenate([[0], np.cumsum([len(one.start_m) for one in sections])]).astype(np.int64),
-            ends=np.array([(o.clear_s_m, o.stop_m, o.line_m) for _, o in vehicles]),
-            start=np.array([_margins(r, o, spacing) for r, o in vehicles]),
-            pads=np.array([spacing.cells(CELL_MS, shared=shared) for shared in (False, True)], dtype=np.int64),
-            limits=np.array([(*rounding_limits(r.body.limits), o.path.length_m + r.body.footprint.rear_m + 0.001)
-                             for r, o in vehicles]),
-            whole=np.array([_whole(r, o, base_ms) for r, o in vehicles], dtype=np.int64),
+            bins=tables.bins,
+            rows=self._sampled(call, whole),
+            drive=drives.drive,
+            sec_s=drives.sec_s,
+            sec_w=drives.sec_w,
+            sec_of=drives.sec_of,
+            ends=drives.ends,
+            start=drives.start_m,
+            facts=drives.facts,
+            pads=self._pads,
+            whole=whole,
             head=head,
-            segments=np.zeros((count, SEGMENT_ROOM, 2), dtype=np.int64),
-        )  # fmt: skip
-        return Prepared(call, crowd, call.grid.cell(vehicles[0][1].start.time_ms))
+            head_of=head_of,
+            segments=np.empty((count, SEGMENT_ROOM, 2), dtype=np.int64),
+            worth=np.empty((count, TRAIT_COUNT)),
+        )
+        return Prepared(call, crowd, call.grid.cell(starts[0].time_ms))
 
-    def _sampled(self, call: Call) -> Floats:
+    def _sampled(self, call: Call, whole: Ints) -> Floats:
+        """Rows of the call: approaches after room for plans, fixed plans last."""
         count, instants = len(call.requests), call.grid.rows.shape[1]
         size = 3 * count + len(call.fixed)
         if self._rows.shape[0] < size or self._rows.shape[1] != instants:
             self._rows = np.empty((size, instants))
-        for v, request in enumerate(call.requests):
-            sampled(request.approach, call.grid.base_ms, CELL_MS, self._rows[count + v])
+        segments, of = _flat([request.approach.segments for request in call.requests])
+        _sequence.sampled(segments, of, whole, self._rows[count : 2 * count])
         for k, obstacle in enumerate(call.fixed):
             sampled(obstacle.plan, call.grid.base_ms, CELL_MS, self._rows[3 * count + k])
         return self._rows
 
-    def planned(
-        self, prepared: Prepared, order: Sequence[int], behind: Ints
-    ) -> tuple[dict[int, TimedPath], list[Refusal]]:
-        """(plans by vehicle's number, in passing order; refusals).
+    def planned(self, prepared: Prepared, order: Sequence[int], behind: Ints) -> Planned:
+        """Plans in passing order.
 
         ``behind`` [v, u]: 1 where it is decided that v passes after u, planned before it.
         """
-        call, crowd = prepared.call, prepared.crowd
+        call, count = prepared.call, len(prepared.call.requests)
+        crowd = prepared.crowd._replace(
+            segments=np.empty((count, SEGMENT_ROOM, 2), dtype=np.int64), worth=np.full((count, TRAIT_COUNT), math.inf)
+        )
         wanted = np.array(order, dtype=np.int64)
-        made, counts = (np.zeros(len(call.requests), dtype=np.int64) for _ in range(2))
+        made, counts = np.zeros(count, dtype=np.int64), np.zeros(count, dtype=np.int64)
         plans: dict[int, TimedPath] = {}
         refused: list[Refusal] = []
         at = 0
         while True:
-            begin = at
-            at = _sequence.perform(crowd, wanted, begin, prepared.cell, self._loss_s, behind, made, counts)
-            for v in order[begin:at]:
-                approach = call.requests[v].approach
-                rows = tuple((dt, a) for dt, a in crowd.segments[v, : counts[v]].tolist())
-                plans[v] = TimedPath(
-                    approach.vehicle, approach.path_id, approach.t0_ms, approach.s0_mm, approach.v0_mmps, rows
-                )
-            if at == len(order):
-                return plans, refused
-            answer = self._by_hand(call, order[at], plans)
+            at = _sequence.perform(crowd, wanted, at, prepared.cell, self._loss_s, behind, made, counts)
+            if at == count:
+                break
+            v = order[at]
+            done = tuple(u for u in order[:at] if made[u])
+            so_far = Planned(Prepared(call, crowd, prepared.cell), done, counts, plans, ())
+            answer = self._by_hand(call, v, so_far.plans())
             if isinstance(answer, Refusal):
                 refused.append(answer)
             else:
-                plans[order[at]] = answer
-                sampled(answer, call.grid.base_ms, CELL_MS, crowd.rows[order[at]])
-                made[order[at]] = 1
+                plans[v] = answer
+                sampled(answer, call.grid.base_ms, CELL_MS, crowd.rows[v])
+                clear_m = call.outsets[v].clear_s_m
+                crowd.worth[v] = driven(answer, call.requests[v].switch_ms, clear_m, call.grid.base_ms)
+                made[v] = 1
             at += 1
-
+        done = tuple(v for v in order if made[v])
+        return Planned(Prepared(call, crowd, prepared.cell), done, counts, plans, tuple(refused))
     def _by_hand(self, call: Call, v: int, plans: dict[int, TimedPath]) -> TimedPath | Refusal:
         """One vehicle by the planner that this stands in for."""
         current = []
@@ -143,13 +171,14 @@ class SequenceKernel:
         return answer
 
 
-def _margins(request: Request, outset: Outset, spacing: Spacing) -> tuple[float, float, float, float, float]:
-    body = request.body
-    lane, across = (spacing.gap_m(body.footprint, shared=shared) for shared in (True, False))
-    return outset.start.s_m, margin_m(body), lane, ROLL_MPS_MIN * size_scale(body), across
+def _whole(request: Request, start: Start, base_ms: int) -> tuple[int, int, int, int, int, int]:
+    approach = request.approach
+    return approach.t0_ms - base_ms, approach.s0_mm, approach.v0_mmps, start.v_umps, 0, len(start.segments)
 
 
-def _whole(request: Request, outset: Outset, base_ms: int) -> tuple[int, int, int, int, int, int]:
-    approach, start = request.approach, outset.start
-    lag_ms = round(1000.0 * lag_s(request.body.limits))
-    return approach.t0_ms - base_ms, approach.s0_mm, approach.v0_mmps, start.v_umps, lag_ms, len(start.segments)
+def _flat(parts: Sequence[tuple[tuple[int, int], ...]]) -> tuple[Ints, Ints]:
+    """Segments of many plans as one table, and where each begins."""
+    of = np.zeros(len(parts) + 1, dtype=np.int64)
+    np.cumsum([len(part) for part in parts], out=of[1:])
+    numbers = chain.from_iterable(chain.from_iterable(parts))
+    return np.fromiter(numbers, dtype=np.int64, count=2 * int(of[-1])).reshape(-1, 2), of

@@ -87,6 +87,7 @@ class Tasks:
         self.tables = TableStore(conflicts)
         self.room = Workspace()
         self._sections: dict[tuple[str, MotionLimits], Sections] = {}
+        self._starts: dict[tuple[int, int], tuple[TimedPath, Start]] = {}
         self._rows = np.empty((16, CELL_COUNT + 1))
         self._free = np.empty(CELL_COUNT + 1)
         self._own = np.empty(CELL_COUNT + 1)
@@ -121,8 +122,18 @@ class Tasks:
         return TimeGrid((base_ms - 1000) // CELL_MS * CELL_MS, self._rows)
 
     def keep(self, grid: TimeGrid) -> None:
-        """Take back a grid's rows, which may have grown."""
+        """The end of a call: take back the grid's rows, which may have grown."""
         self._rows = grid.rows
+        self._starts.clear()
+
+    def start(self, request: Request) -> Start:
+        """Where the plan of ``request`` may change, remembered until the call ends."""
+        key = (id(request.approach), request.switch_ms)
+        found = self._starts.get(key)
+        if found is None:
+            # With the plan itself, so that nobody else gets its number.
+            found = self._starts[key] = (request.approach, start_at(request.approach, request.switch_ms))
+        return found[1]
 
     def outset(self, request: Request, grid: TimeGrid) -> Outset | Refusal:
         """Where ``request`` starts and may end."""
@@ -134,7 +145,7 @@ class Tasks:
         if line <= clear:
             return Refusal(body.vehicle, "no_room_before_next_zone")
         stop = max(line - AIM_SHORT_M * size_scale(body), 0.5 * (line + clear))
-        start = start_at(approach, request.switch_ms)
+        start = self.start(request)
         if start.time_ms >= grid.end_ms:
             return Refusal(body.vehicle, "horizon")
         return Outset(path, self.sections(path, body.limits), start, clear, stop, line)

@@ -29,7 +29,15 @@ def _charter(settings: Settings) -> str:
     return tables(settings)
 
 
+def _mechanism(settings: Settings) -> str:
+    """Who goes first: equilibrium, promises, time, price of anarchy, attacks."""
+    from sim.align_bench_mechanism import section
+
+    return section(settings)
+
+
 SECTIONS: dict[str, Callable[[Settings], str]] = {
     "charter": _charter,
+    "mechanism": _mechanism,
 }
 """Name -> what measures it and returns its tables as Markdown."""

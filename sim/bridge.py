@@ -23,7 +23,8 @@ from hardware.vehicle import Vehicle
 from planners.paths import pose_at
 from sim.stage import Actor, Stage, start_steer_rad
 from sim.vehicle_backend import SensorSuite, SimVehicle
-from sim.world import Contact, World, make_world
+from sim.world import Contact, World
+from sim.worlds import make_world
 
 STEP_S = 0.01
 LAG_S_MAX = 0.3

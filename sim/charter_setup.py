@@ -18,6 +18,7 @@ from fleet.node.driver import Node
 from sim.car import Car
 from sim.fleet_node import NodeFactory
 from sim.scenario_records import Scenario
+from sim.till import charter_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +122,7 @@ def charters_of(scenario: Scenario) -> Charters:
         )
         for one in scenario.rollout
     ]
-    line: Line = (default_charter(),)
+    line: Line = (charter_of(scenario),)
     if scenario.charter is not None:
         line = load_charter(Path(scenario.charter), began_s, allow_draft=allow_draft)
     return Charters(line, own, found)

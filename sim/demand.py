@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 import difflib
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from hashlib import blake2b
 from pathlib import Path
@@ -169,7 +169,7 @@ def explicit(entries: tuple[VehicleDemand, ...], roads: Roads, vehicle: str, sou
             entry.path if entry.path is not None else route(roads, entry.approach or "", entry.movement or "", where)
         )
         if path_id not in paths:
-            raise ConfigError(f"{where}.path: no path {path_id!r}{_close(path_id, paths)}")
+            raise ConfigError(f"{where}.path: no path {path_id!r}{close(path_id, paths)}")
         length_m = paths[path_id].length_m
         if entry.start_s_m is not None and entry.start_s_m >= length_m:
             raise ConfigError(f"{where}.start_s_m: {entry.start_s_m:g} m is beyond the path's end at {length_m:g} m")
@@ -200,7 +200,7 @@ def with_legacy(found: tuple[_Comer, ...], scenario: Scenario) -> tuple[_Comer, 
     for index, legacy in enumerate(scenario.legacy):
         if legacy.vehicle is not None and legacy.vehicle not in changed:
             where = f"{scenario.source}: legacy[{index}].vehicle"
-            raise ConfigError(f"{where}: no vehicle {legacy.vehicle!r}{_close(legacy.vehicle, changed)}")
+            raise ConfigError(f"{where}: no vehicle {legacy.vehicle!r}{close(legacy.vehicle, changed)}")
         for name, arrival in changed.items():
             lot = legacy.share is not None and _stream(scenario.seed, f"legacy {index}", name).random() < legacy.share
             if (name == legacy.vehicle or lot) and arrival.role == "honest":
@@ -252,6 +252,11 @@ def _numbered(found: list[tuple[float, str]], vehicle: str) -> list[Arrival]:
     return [Arrival(f"v{index:03d}", path_id, at_s, None, vehicle) for index, (at_s, path_id) in enumerate(found)]
 
 
+def chance(seed: int, purpose: str, name: str) -> float:
+    """A number in [0, 1) for one vehicle and purpose, whoever else comes."""
+    return float(_stream(seed, purpose, name).random())
+
+
 def _stream(seed: int, purpose: str, name: str) -> np.random.Generator:
     digest = blake2b(f"{purpose}\0{name}".encode(), digest_size=16).digest()
     words = [int.from_bytes(digest[k : k + 4], "little") for k in range(0, 16, 4)]
@@ -296,9 +301,10 @@ def _check_count(count: int, where: str) -> None:
         raise ConfigError(f"{where}: more than {VEHICLE_COUNT_MAX} vehicles")
 
 
-def _close(name: str, known: Mapping[str, object]) -> str:
-    close = difflib.get_close_matches(name, list(known), n=1)
-    if close:
-        return f"; did you mean {close[0]}?"
+def close(name: str, known: Collection[str]) -> str:
+    """A hint at what was meant, to be put behind a name that nobody knows."""
+    near = difflib.get_close_matches(name, list(known), n=1)
+    if near:
+        return f"; did you mean {near[0]}?"
     some = ", ".join(sorted(known)[:8])
     return f"; known: {some}" + (", ..." if len(known) > 8 else "")

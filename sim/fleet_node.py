@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from fleet.charter.model import Charter
+from fleet.charter.model import Charter, default_charter
 from fleet.node.assembly import Assembly, Berth
 from fleet.node.charter_book import Make, planner_maker
 from fleet.node.controllers import CONTROLLERS
 from fleet.node.driver import Node
 from fleet.node.group_orders import GroupOrders, roomier
 from fleet.node.parts import NO_DOUBTS, Doubts, Noter
+from fleet.node.ranked import ranked_maker
 from fleet.node.road import place_on
 from fleet.node.stopwatch import Stopwatch
 from fleet.protocol.restore import Restored
@@ -24,7 +25,9 @@ from planners.zone_map import ZoneMap
 from sim import reactive
 from sim.node_office import NodeOffice
 from sim.reactive import ReactiveCar
+from sim.scenario import Scenario
 from sim.stage import Actor, Stage
+from sim.till import Till, has_mechanism
 from sim.vehicle_backend import SimVehicle
 
 
@@ -47,21 +50,26 @@ class NodeFactory:
 
     def __init__(
         self, stage: Stage, planner: str, seed: int, period_s: float, watch: Stopwatch, controller: str = "feedback",
-        spacing: Spacing = COMFORTABLE, line: Sequence[Charter] = (), *, insist: bool = False,
+        spacing: Spacing = COMFORTABLE, line: Sequence[Charter] = (), scenario: Scenario | None = None,
     ) -> None:  # fmt: skip
         self._period_s = period_s
         self.reactive = planner == reactive.NAME
         """Vehicles have no nodes; the planner is then for free-flow times only."""
-        name = FirstCome.name if self.reactive else planner
         self.office = NodeOffice(seed, watch, stage.zone_map.digest)
+        name = FirstCome.name if self.reactive else planner
         site = stage.zone_map, stage.conflicts
         make, roomy = (planner_maker(name, *site, room) for room in (spacing, roomier(spacing)))
+        if scenario is not None and scenario.group.insist:
+            make = insisting(*site, spacing)
+        self.till: Till | None = None
+        charter = line[0] if line else default_charter()
+        if scenario is not None and has_mechanism(scenario, charter):
+            self.till = Till(scenario, stage, self.office, charter)
+            make, roomy = (ranked_maker(one, self.till.rank) for one in (make, roomy))
         self.assembly = Assembly(
-            *site, insisting(*site, spacing) if insist else make,
-            self.office.keyring, session=seed, period_s=period_s, watch=watch, controller=CONTROLLERS[controller],
-            line=line,
+            *site, make, self.office.keyring,
+            session=seed, period_s=period_s, watch=watch, controller=CONTROLLERS[controller], line=line,
         )  # fmt: skip
-        charter = self.assembly.charters.line[0]
         self.assembly.group_orders = GroupOrders.of(*site, spacing, roomy("own", charter))
         shared = self.assembly
         self.roads, self.book, self.verifier = shared.roads, shared.book, shared.verifier
@@ -99,11 +107,16 @@ class NodeFactory:
         self, actor: Actor, hardware: VehicleInterface, note: Noter, start_s_m: float, restored: Restored | None,
         doubts: Doubts = NO_DOUBTS,
     ) -> Node:  # fmt: skip
-        name, office = actor.vehicle_id, self.office
-        return self.assembly.node(
+        name, office, till = actor.vehicle_id, self.office, self.till
+        heard = note if till is None else till.listen(name, note)
+        node = self.assembly.node(
             Berth(name, actor.vehicle, actor.path_id), hardware, office.signer(name), office.medium(name),
-            office.draw(name), note, start_s_m=start_s_m, restored=restored, doubts=doubts,
+            office.draw(name), heard, start_s_m=start_s_m, restored=restored, doubts=doubts,
         )  # fmt: skip
+        if till is not None:
+            node.voice = till.voice(name, note)
+            till.attend(name, node)
+        return node
 
     def make_reactive(self, actor: Actor, hardware: SimVehicle) -> ReactiveCar:
         """One vehicle that only avoids what it sees."""

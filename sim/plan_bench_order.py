@@ -19,6 +19,7 @@ from planners.interface import Commitment, Request
 from planners.marginal import marginal_welfare
 from planners.order import WelfareOrder
 from planners.order_call import Call, call_of
+from planners.order_model import OrderModel
 from planners.order_search import best_order, decided
 from planners.order_value import value_of
 from planners.welfare import Welfare
@@ -125,14 +126,17 @@ class Bench:
             found.append((count, tuple(seconds)))
         return found
 
+    def model(self, asked: Sequence[Request]) -> OrderModel:
+        """The planner's order model of ``asked``."""
+        return self._planner._models.model(self._call(asked))
+
     def _searched(self, asked: Sequence[Request]) -> None:
-        model = self._planner._models.model(self._call(asked))
-        best_order(model, 0, self._welfare)
+        best_order(self.model(asked), 0, self._welfare)
 
     def _call(self, asked: Sequence[Request]) -> Call:
         inner = self._planner._inner
         fixed, grid = inner.prepared(asked, [], 0)
-        call = call_of(inner.sequential, self._planner._marks, inner.order(asked), fixed, grid)
+        call = call_of(inner.sequential, self._planner._stores, inner.order(asked), fixed, grid)
         if call is None:
             raise PlanError(f"none of {len(asked)} vehicles of a crowd can be planned")
         return call

@@ -53,8 +53,8 @@ class Ground:
     @staticmethod
     def four_way() -> Ground:
         """The junction of the common workload and its car, with arms long enough for eight in a row."""
-        source, car = build("four_way", arm_m=400.0), _car("")
-        outlines = [(path.path_id, car.footprint, car.budget) for path in source.paths]
+        source, body = build("four_way", arm_m=400.0), car("")
+        outlines = [(path.path_id, body.footprint, body.budget) for path in source.paths]
         zone_map, conflicts = build_zone_map(source.name, source.paths, outlines)
         return Ground(zone_map, conflicts, FirstCome(zone_map, conflicts))
 
@@ -245,7 +245,8 @@ def table(figures: Sequence[Smoothness], against: Sequence[Comparison]) -> str:
     return "\n".join(lines)
 
 
-def _car(name: str) -> Body:
+def car(name: str) -> Body:
+    """A body of the workload's car."""
     return planning_body(planner_body(name, load_vehicle("car")))
 
 
@@ -256,7 +257,7 @@ def _behind(ahead: Request, spacing_m: float) -> float:
 def _request(ground: Ground, name: str, path_id: str, state: tuple[float, float], ahead: Request | None) -> Request:
     passage = ground.zone_map.passages[path_id][0]
     leader = None if ahead is None else Commitment(ahead.body, ahead.approach)
-    body = _car(name)
+    body = car(name)
     approach = ground.planner.approach(body, path_id, (*state, 0.0), now_ms=0, stop_s_m=passage.line_s_m, leader=leader)
     name_ahead = None if ahead is None else ahead.body.vehicle
     return Request(body, approach, SWITCH_MS, passage.zone_id, 0, 1.0, math.inf, name_ahead)

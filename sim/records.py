@@ -51,6 +51,8 @@ class VehicleInfo:
     arrival_s: float
     free_flow_s: float | None
     """Travel time of its movement alone in the same world; None: its delay is not defined."""
+    urgency: float = 0.0
+    """0 to 1, in truth, whatever it says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +116,11 @@ class RunLog:
         )
         return log
 
+    @property
+    def folder(self) -> Path:
+        """Of the run."""
+        return self._out
+
     def vehicle(self, info: VehicleInfo) -> None:
         """Announce a vehicle, before its first row."""
         self._trajectories.vehicle(info.vehicle_id, 0.5 * info.length_m - info.rear_m)
@@ -141,6 +148,10 @@ class RunLog:
     def decision(self, time_ms: int, node: str, kind: str, detail: Mapping[str, object]) -> None:
         """One record of ``decisions.jsonl``; kinds and keys: docs/reference/run-files.md."""
         self._decisions.append(time_ms, node, kind, detail)
+
+    def decision_of(self, node: str, time_ms: int, kind: str, detail: Mapping[str, object]) -> None:
+        """The same with the node in front, as nodes note."""
+        self.decision(time_ms, node, kind, detail)
 
     def plan(self, time_ms: int, vehicle_id: str, xy: Floats) -> None:
         """The path just committed to, float64 [n, 2] in W, for the MCAP file."""
@@ -237,6 +248,7 @@ class RunLog:
             departure_s=departure_s,
             free_flow_s=info.free_flow_s,
             delay_s=delay_s,
+            urgency=info.urgency,
         )
         return record.line()
 

@@ -24,7 +24,9 @@ Floats = npt.NDArray[np.float64]
 
 RUN, VEHICLES, METRICS, MAP, REPORT = "run.json", "vehicles.json", "metrics.json", "map.json", "report.html"
 MCAP, CASES = "run.mcap", "cases.jsonl"
-FILES = (RUN, VEHICLES, METRICS, MAP, REPORT, MCAP, CASES, decision_log.FILE_NAME, trajectory_log.FILE_NAME)
+KARMA = "karma.jsonl"
+"""Accounts of a run whose mechanism has them: who began with what, the keys, then a receipt per line."""
+FILES = (RUN, VEHICLES, METRICS, MAP, REPORT, MCAP, CASES, KARMA, decision_log.FILE_NAME, trajectory_log.FILE_NAME)
 _POINT_M = 1.0
 """Spacing at which paths are stored; finer where a path is shorter than 200 m."""
 
@@ -47,6 +49,8 @@ class VehicleRecord:
     departure_s: float | None
     free_flow_s: float | None
     delay_s: float | None
+    urgency: float = 0.0
+    """In truth, 0 to 1."""
 
     def line(self) -> dict[str, object]:
         """The JSON object of ``vehicles.json``, in which the class is called ``class``."""

@@ -15,6 +15,7 @@ import gc
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING
@@ -29,6 +30,7 @@ from fleet.node.stopwatch import Stopwatch
 from planners.registry import PLANNERS
 from planners.timed_path import TimedPath
 from sim import reactive
+from sim.attackers import urgency_of
 from sim.car import Car
 from sim.charter_setup import Charters, charters_of
 from sim.crashes import Crashes, Switch
@@ -45,7 +47,8 @@ from sim.scenario import Scenario
 from sim.solo import free_flow_s, movement_of
 from sim.stage import Actor, Stage, build_stage
 from sim.vehicle_backend import SensorSuite, SimVehicle
-from sim.world import Contact, World, make_world
+from sim.world import Contact, World
+from sim.worlds import make_world
 
 if TYPE_CHECKING:
     from sim.site_node import SiteNodeFactory
@@ -98,7 +101,7 @@ def run(scenario: Scenario, out: Path, options: RunOptions) -> Summary:
         if stage.site is None:
             factory = NodeFactory(
                 stage, scenario.planner, scenario.seed, period_ms * 1e-3, watch, scenario.control.controller,
-                scenario.spacing.spacing, charters.line, insist=scenario.group.insist,
+                scenario.spacing.spacing, charters.line, scenario,
             )  # fmt: skip
             charters.enter(factory.assembly.charters)
             if options.prepare is not None:
@@ -169,6 +172,9 @@ class Run:
         self._factory, self._log, self._watch = factory, log, watch
         self._free, self._shelf = free, shelf
         self._store_folder = store_folder
+        self._till = factory.till
+        if self._till is not None:
+            self._till.begin(partial(log.decision_of, "mechanism"))
         self._crashes = Crashes(scenario.faults)
         self._period_ms = round(scenario.control.period_s * 1000.0)
         # Truth is logged at the ticks, and between them where a tick is longer than the log's period.
@@ -291,7 +297,7 @@ class Run:
             vehicle_id=actor.vehicle_id, vehicle_class=actor.vehicle.vehicle_class, length_m=body.length_m,
             width_m=body.width_m, wheelbase_m=body.wheelbase_m, rear_m=body.rear_overhang_m, origin=origin,
             destination=destination, path_id=actor.path_id, role=actor.role, arrival_s=actor.arrival_s,
-            free_flow_s=self._free.get(movement_of(actor)),
+            free_flow_s=self._free.get(movement_of(actor)), urgency=urgency_of(self._scenario, actor.vehicle_id),
         )  # fmt: skip
         self._log.vehicle(info)
 
@@ -472,6 +478,8 @@ class Run:
         log.count("no_contingency_ticks", counters.no_contingency)
 
     def _close(self) -> None:
+        if self._till is not None:
+            self._till.close(self.now_ms, self._log.folder)
         self._factory.close()
         for car in self._cars.values():
             self._collect(car)

@@ -19,6 +19,7 @@ from fleet.config import load_yaml
 from fleet.errors import ConfigError
 from sim.scenario_checks import check_document
 from sim.scenario_records import (
+    Attacker,
     Control,
     CountDemand,
     Demand,
@@ -33,11 +34,13 @@ from sim.scenario_records import (
     SpacingChoice,
     TaskDemand,
     Turning,
+    Urgency,
     VehicleDemand,
 )
 
 __all__ = [
     "SCENARIOS",
+    "Attacker",
     "Control",
     "CountDemand",
     "Demand",
@@ -51,6 +54,7 @@ __all__ = [
     "SpacingChoice",
     "TaskDemand",
     "Turning",
+    "Urgency",
     "VehicleDemand",
     "load_scenario",
     "override",

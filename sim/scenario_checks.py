@@ -10,10 +10,11 @@ from collections.abc import Collection, Sequence
 import numpy as np
 
 from fleet.errors import ConfigError
+from fleet.mechanism.registry import BUILT_IN
 from sim.crashes import check_faults
 from sim.maps.builtin import BUILTIN_MAPS
 from sim.metric_defs import validate_expectations
-from sim.scenario_records import Demand, Legacy, MapSpec, Point, ScenarioDocument, Turning
+from sim.scenario_records import Attacker, Demand, Legacy, MapSpec, Point, ScenarioDocument, Turning, Urgency
 from sim.scenario_site import check_tasks
 
 WORLDS = {
@@ -32,7 +33,9 @@ PLANNERS = {
     "welfare+refine": "order of welfare, then smoother speed profiles for it (needs CasADi)",
     "first_come+refine": "order of first_come, then smoother speed profiles for it (needs CasADi)",
 }
-MECHANISMS = {"first_come": "who announced itself first goes first"}
+MECHANISMS = {name: kind.summary for name, kind in BUILT_IN.items()}
+RANKED_PLANNERS = ("first_come", "welfare")
+"""Planners that take an order, or weights, from a mechanism; with ``+refine`` too."""
 CONTROLLERS = {
     "feedback": "feedback on place, speed and heading with the plan's acceleration fed forward",
     "mpc": "model predictive: quadratic programmes over the next 1.2 s of plan and path (needs CasADi)",
@@ -58,8 +61,7 @@ def check_document(document: ScenarioDocument, source: str) -> None:
     for index, legacy in enumerate(document.legacy):
         _check_legacy(f"{source}: legacy[{index}]", legacy)
     check_faults(source, document.faults)
-    if document.attackers:
-        raise ConfigError(f"{source}: attackers: this version has none to offer; leave the list empty")
+    _check_mechanism(source, document)
     if document.group.insist and document.planner != "right_before_left":
         raise ConfigError(
             f"{source}: group.insist: drivers insist on their right of way only by the planner right_before_left"
@@ -157,7 +159,22 @@ def _check_vehicles(source: str, demand: Demand) -> None:
             raise ConfigError(f"{where}.yields: only a legacy vehicle may run the junction; set role: legacy")
 
 
-def _check_legacy(where: str, legacy: Legacy) -> None:
+def _check_mechanism(source: str, document: ScenarioDocument) -> None:
+    for index, urgency in enumerate(document.urgency):
+        _check_legacy(f"{source}: urgency[{index}]", urgency)
+    for index, attacker in enumerate(document.attackers):
+        _check_legacy(f"{source}: attackers[{index}]", attacker)
+    base = document.planner.partition("+")[0]
+    if document.mechanism != "first_come" and base not in RANKED_PLANNERS:
+        raise ConfigError(
+            f"{source}: mechanism: {document.mechanism} needs a planner whose order it can decide:"
+            f" {' or '.join(RANKED_PLANNERS)} (planner is {document.planner})"
+        )
+    if document.map.site is not None and (document.mechanism != "first_come" or document.attackers):
+        raise ConfigError(f"{source}: mechanism: vehicles on a site go by arrival; leave mechanism and attackers out")
+
+
+def _check_legacy(where: str, legacy: Legacy | Urgency | Attacker) -> None:
     if (legacy.vehicle is None) == (legacy.share is None):
         raise ConfigError(f"{where}: give vehicle or share, exactly one")
     if legacy.vehicle is not None and not re.fullmatch(r"[A-Za-z0-9_.-]{1,32}", legacy.vehicle):

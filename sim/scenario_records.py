@@ -7,7 +7,7 @@ What types alone cannot say is checked in ``sim/scenario_checks.py``.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -150,6 +150,27 @@ class Legacy(_Record, frozen=True, kw_only=True):
     """False: they run the junction, whoever comes."""
 
 
+class Urgency(_Record, frozen=True, kw_only=True):
+    """Vehicles that are urgent: one by its id, or a share drawn from the seed."""
+
+    vehicle: str | None = None
+    share: Share | None = None
+    level: Annotated[float, msgspec.Meta(gt=0.0, le=1.0)] = 1.0
+    """How urgent in truth; 1: a second counts as ten of a vehicle without urgency."""
+    evidence: Literal["none", "ticket", "emergency"] = "none"
+    """What it can show for it, signed by the office of the simulation."""
+
+
+class Attacker(_Record, frozen=True, kw_only=True):
+    """Vehicles that use the mechanism against the others: one by its id, or a share drawn from the seed."""
+
+    kind: Literal["overbidder", "whitewasher", "late_arrival_liar"]
+    vehicle: str | None = None
+    share: Share | None = None
+    defence: bool = True
+    """False switches off what keeps this attack from paying (bids covered, accounts bound, arrivals witnessed)."""
+
+
 class Control(_Record, frozen=True, kw_only=True):
     """Rates of the nodes, and how they follow plans."""
 
@@ -254,8 +275,11 @@ class ScenarioDocument(_Record, frozen=True, kw_only=True):
     legacy: tuple[Legacy, ...] = ()
     faults: tuple[Crash, ...] = ()
     """Nodes that die, and come back."""
-    attackers: tuple[dict[str, Any], ...] = ()
-    """Reserved; must be empty."""
+    urgency: tuple[Urgency, ...] = ()
+    """Who is urgent; a vehicle takes the first entry that fits it."""
+    claims: Literal["policy", "truth", "selfish"] = "policy"
+    """What honest vehicles say: what is best under the mechanism, the truth, or always the most."""
+    attackers: tuple[Attacker, ...] = ()
     group: GroupSpec = GroupSpec()
     obstacles: tuple[tuple[Point, ...], ...] = ()
     """Static convex polygons in W, metres."""

@@ -62,6 +62,8 @@ class SiteNodeFactory:
     """Makes the nodes of one run on a site."""
 
     reactive = False
+    till = None
+    """Vehicles on a site go by arrival."""
 
     def __init__(
         self, site: Site, seed: int, period_s: float, watch: Stopwatch, charter: Charter | None = None

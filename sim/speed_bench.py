@@ -23,7 +23,7 @@ from sim.records import RunLog
 from sim.runner import Run, settle_memory
 from sim.scenario import CountDemand, Demand, MapSpec, PoissonDemand, Scenario, load_scenario
 from sim.stage import build_stage
-from sim.world import make_world
+from sim.worlds import make_world
 
 
 @dataclass(frozen=True, slots=True)

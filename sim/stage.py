@@ -16,6 +16,7 @@ from planners.conflicts import ConflictTables
 from planners.paths import pose_at
 from planners.zone_map import Path, ZoneMap
 from planners.zones import build_zone_map
+from sim.attackers import with_attackers
 from sim.demand import Arrival, arrivals, with_legacy
 from sim.maps.builtin import build
 from sim.scenario import CountDemand, Scenario
@@ -94,7 +95,7 @@ def map_cache() -> FilePath:
 def _builtin(scenario: Scenario, name: str) -> Stage:
     source = build(name, **scenario.map.parameters())
     by_id = {path.path_id: path for path in source.paths}
-    cast = tuple(_actor(arrival, by_id) for arrival in arrivals(scenario, source))
+    cast = tuple(_actor(arrival, by_id) for arrival in with_attackers(arrivals(scenario, source), scenario))
     # Every path is part of the map, driven or not, so that a map's digest does not depend on the traffic.
     bodies = {actor.vehicle.vehicle_class: actor.vehicle for actor in cast}
     pairs = [_pair(path.path_id, vehicle) for path in source.paths for _, vehicle in sorted(bodies.items())]

@@ -13,7 +13,6 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from fleet.errors import ConfigError
 from hardware.vehicle import Vehicle
 
 Floats = npt.NDArray[np.float64]
@@ -76,22 +75,3 @@ class World(Protocol):
     def truth(self) -> Truth: ...
 
     def close(self) -> None: ...
-
-
-def make_world(name: str) -> World:
-    """A fresh world by name.
-
-    Raises
-    ------
-    ConfigError
-        No such world, or its library is not installed.
-    """
-    if name == "bullet":
-        from sim.bullet_world import BulletWorld
-
-        return BulletWorld()
-    if name == "kinematic":
-        from sim.kinematic_world import KinematicWorld
-
-        return KinematicWorld()
-    raise ConfigError(f"no world named {name!r}; known: bullet, kinematic")

@@ -54,6 +54,7 @@ class Settings:
     sumo: str | None
     spacing: str
     workers: int
+    ortools: Path | None
 
 
 def _demand(settings: Settings) -> str:
@@ -81,6 +82,27 @@ def _order(settings: Settings) -> str:
     times, gaps = bench.times(COUNTS, 20), bench.gaps(range(1000))
     plot(times, gaps, settings.out)
     return table(times, gaps, bench.marginals((4, 8, 12), 20), bench.replans((12, 49), 20))
+
+
+def _fleet(settings: Settings) -> str:
+    """One vehicle planned anew in a big fleet; the verifier."""
+    from time import process_time
+
+    from sim.plan_bench_fleet import judgements, replans, table
+
+    def say(line: str) -> None:
+        click.echo(line, err=True)
+
+    return table(replans(25, process_time, say), judgements(25, process_time, say))
+
+
+def _rolling(settings: Settings) -> str:
+    """The order search on streams of vehicles, beside CP-SAT."""
+    from time import process_time
+
+    from sim.plan_bench_rolling import table
+
+    return table(settings.vph, settings.seeds, settings.ortools, process_time, lambda line: click.echo(line, err=True))
 
 
 def _saturation(settings: Settings) -> str:
@@ -128,6 +150,8 @@ def _free_space(settings: Settings) -> str:
 SECTIONS: dict[str, Callable[[Settings], str]] = {
     "demand": _demand,
     "order": _order,
+    "fleet": _fleet,
+    "rolling": _rolling,
     "saturation": _saturation,
     "refine": _refine,
     "free-space": _free_space,
@@ -165,6 +189,10 @@ def _numbers(context: click.Context, option: click.Parameter, text: str) -> tupl
     help="What plans keep between vehicles; tight: as AIM4 does.",
 )  # fmt: skip
 @click.option("--workers", default=1, show_default=True, type=click.IntRange(1, 64), help="Processes for the runs.")
+@click.option(
+    "--ortools", type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Folder with OR-Tools (pip install --target DIR ortools)  [default: no rows of CP-SAT]",
+)  # fmt: skip
 @click.option("--sumo", metavar="DIR", help="Folder of SUMO's programs  [default: SUMO_HOME, or the path]")
 def planning(sections: tuple[str, ...], **options: object) -> int:
     """Joint planning against its baselines and peers: tables and pictures, each section on its own."""
@@ -216,10 +244,10 @@ def protocol(sections: tuple[str, ...], vehicles: int, out: Path, quiet: bool) -
 @click.option("--quick", is_flag=True, help="Few samples: whether it works.")
 @click.option(
     "--out", default=Path("runs/bench"), show_default=True, type=click.Path(file_okay=False, path_type=Path),
-    help="Folder for alignment.md.",
+    help="Folder for alignment.md and runs; a run that is there already is not driven again.",
 )  # fmt: skip
 def alignment(sections: tuple[str, ...], quick: bool, out: Path) -> int:
-    """The group's alignment: every figure that the charter and the mechanisms are held to."""
+    """The group's alignment: every figure beside its gate, each section on its own."""
     from sim.align_bench import SECTIONS as PARTS
     from sim.align_bench import Settings as Options
 

@@ -22,6 +22,7 @@ COMMANDS = {
     "map": ("fleet.cli.map", "Draw a map with its paths and zones."),
     "report": ("fleet.cli.report", "Rebuild the report of a run, or compare several."),
     "plan": ("fleet.cli.plan", "Plan car-like vehicles in free space: a published instance."),
+    "mechanism": ("fleet.cli.mechanism", "Who goes first: verify mechanisms, check accounts."),
     "bench": ("fleet.cli.bench", "Published benchmarks of this machine, as tables."),
     "soak": ("fleet.cli.soak", "Deterministic fault simulation of the protocol from seeds."),
     "keys": ("fleet.cli.keys", "Make, enrol, revoke and show the keys of vehicles."),

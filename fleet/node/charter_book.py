@@ -7,6 +7,7 @@ the control loop.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from fleet.charter.model import Charter, default_charter
 from fleet.node.bodies import judged_body
@@ -30,10 +31,18 @@ def planner_maker(own: str, zone_map: ZoneMap, conflicts: Conflicts, spacing: Sp
     """Makes planners that weigh by the charter's weights; ``own`` is the name that ``--planner`` takes."""
 
     def make(name: str, charter: Charter) -> JointPlanner:
-        welfare = Welfare.of_thousandths(charter.weights_milli, charter.starvation_bound_s)
+        welfare = in_seconds(Welfare.of_thousandths(charter.weights_milli, charter.starvation_bound_s))
         return make_planner(own if name == "own" else name, zone_map, conflicts, spacing, welfare)
 
     return make
+
+
+def in_seconds(welfare: Welfare) -> Welfare:
+    """The same welfare in seconds of delay of one vehicle, the unit that the planner's margins are in."""
+    if welfare.delay <= 0.0:
+        return welfare
+    names = ("delay", "urgency", "stops", "energy", "fairness")
+    return replace(welfare, **{name: getattr(welfare, name) / welfare.delay for name in names})
 
 
 class CharterBook:

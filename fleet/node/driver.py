@@ -23,8 +23,10 @@ from fleet.node.own_plan import OwnPlan
 from fleet.node.parts import Counters, NodeParts
 from fleet.node.planner_guard import GuardedPlanner
 from fleet.node.planning import clear_rear_s_m
+from fleet.node.self_watch import SelfWatch
 from fleet.node.sight import BySight
 from fleet.node.surroundings import ANNOUNCE_S
+from fleet.node.voice import PLAIN, Voice
 from fleet.protocol.records import Adopt, Drop, Local
 from fleet.protocol.records import Commitment as Held
 from fleet.protocol.table import Phase
@@ -69,7 +71,9 @@ class Node:
         self._committed: TimedPath | None = None
         self._plan_raw = b""
         self._hearing = Hearing(parts.name, parts.core, parts.codec, parts.book, parts.session)
-        self._breached = False
+        self.voice: Voice = PLAIN
+        """What it says of its urgency; set before the first tick."""
+        self._self_watch = SelfWatch(self.kernel.status, self.body.budget, self.counters, parts.note)
         self._wanted = True
         self._calm = False
         self._period_ms = max(1, round(parts.period_s * 1000.0))
@@ -110,6 +114,15 @@ class Node:
         self._parts.seat.order(line, why)
 
     @property
+    def spoken(self) -> tuple[str, int, int] | None:
+        """(zone, since when it waits, urgency) as it says them; None: it is engaged with no zone."""
+        engagement = self._engagement
+        if engagement is None:
+            return None
+        zone_id, arrived_ms = engagement.passage.zone_id, engagement.arrived_ms
+        return zone_id, arrived_ms, self.voice.urgency_milli(zone_id, arrived_ms)
+
+    @property
     def phase_name(self) -> str:
         """For logs: the announced phase, or ``free`` away from zones."""
         return "free" if self._engagement is None else self._parts.core.phase.name.lower()
@@ -147,7 +160,8 @@ class Node:
             watch.leave()
         command = kernel.command(now_ns, state, heading_error, parts.around)
         self.applied = parts.hardware.write(command, now_ns)
-        self._watch(now_ms)
+        if self._self_watch.look(now_ms, committed=self.committed) and self._engagement is not None:
+            self._engagement.aborting = "tracking"
         self._calm = self._is_calm()
         return outbox
 
@@ -240,7 +254,8 @@ class Node:
             claim_end_m = engagement.passage.exit_s_m if self._committed is None else engagement.clear_rear_s_m
             engagement.cleared = self.rear_s_m >= claim_end_m
             if engagement.cleared:
-                self.sight.active = self._breached = False
+                self.sight.active = False
+                self._self_watch.begin()
             return
         passage = self.road.next_passage(self.rear_s_m)
         if passage is None and engagement is not None:
@@ -258,7 +273,8 @@ class Node:
         clear = clear_rear_s_m(self.road.length_m, passage.exit_s_m, self.road.after(passage), self.body)
         if engagement is not None:
             parts.core.disengage(now_ms)
-        self._engagement = Engagement(passage, clear, arrived_ms=now_ms)
+        arrived_ms = self.voice.arrived_ms(passage.zone_id, now_ms)
+        self._engagement = Engagement(passage, clear, arrived_ms=arrived_ms)
         self.sight.enter(now_ms)
         parts.judge.enter(passage.zone_id)
         parts.zone_planner.enter(passage.zone_id)
@@ -396,6 +412,7 @@ class Node:
             arrived_ms=engagement.arrived_ms,
             eta_ms=now_ms + int(1000.0 * room / max(1.0 * self.scale, status.v_mps)),
             plan=self._plan_raw,
+            urgency=self.voice.urgency_milli(engagement.passage.zone_id, engagement.arrived_ms),
             wants_commit=self._wanted,
             pnr_passed=self._committed is not None and status.past_no_return,
             has_contingency=status.rest is not Rest.NONE,
@@ -433,7 +450,7 @@ class Node:
         if plan is None or engagement is None:
             return
         self._committed = plan
-        self._breached = False
+        self._self_watch.begin()
         self.foresight.settle()
         self._drive(plan, committed=True, line_s_m=engagement.passage.line_s_m)
 
@@ -475,24 +492,3 @@ class Node:
         engagement.standing_since_ms = None
         self._parts.note(now_ms, "fallback_yield", {"zone": engagement.passage.zone_id})
         self._own_plan(now_ms, from_reference=False)
-
-    # --- watching itself
-
-    def _watch(self, now_ms: int) -> None:
-        """Count overrides, and note a breach of the error budget of a committed plan once."""
-        status, counters = self.kernel.status, self.counters
-        if status.braking_for:
-            counters.kernel_overrides += 1
-        if status.rest is Rest.NONE:
-            counters.no_contingency += 1
-        if self._committed is None:
-            return
-        budget = self.body.budget
-        beyond = abs(status.longitudinal_error_m) > budget.longitudinal_m or abs(status.lateral_m) > budget.lateral_m
-        if beyond and not self._breached:
-            self._breached = True
-            counters.breaches += 1
-            detail = {"lateral_m": round(status.lateral_m, 3), "longitudinal_m": round(status.longitudinal_error_m, 3)}
-            self._parts.note(now_ms, "breach", detail)
-            if not status.past_no_return and self._engagement is not None:
-                self._engagement.aborting = "tracking"

@@ -99,8 +99,8 @@ def test_the_planners_that_scenarios_may_name_are_those_that_exist() -> None:
     [
         (
             ("rn",),
-            "no command 'rn'; known: run, list, map, report, plan, bench, soak, keys, charter, evidence, node, "
-            "sim-bridge, preflight, hil, blackbox, doctor; did you mean run?",
+            "no command 'rn'; known: run, list, map, report, plan, mechanism, bench, soak, keys, charter, evidence, "
+            "node, sim-bridge, preflight, hil, blackbox, doctor; did you mean run?",
         ),
         (("run",), "Missing argument 'SCENARIO'"),
         (("run", "four_wy"), "no scenario named 'four_wy'"),

@@ -7,7 +7,7 @@ import pytest
 from hardware.base import Applied, Command
 from hardware.limits import REVERSE_MPS_MAX, clamp
 from hardware.vehicle import load_vehicle
-from sim.world import make_world
+from sim.worlds import make_world
 
 CAR = load_vehicle("car")
 AHEAD = Applied(0.0, 1.0, ())

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from scipy.optimize import Bounds, LinearConstraint, milp
 
 from fleet.errors import PlanError
-from planners import _order_search
-from planners._order_search import Model
+from planners import _order_moves, _order_search
+from planners._order_cells import Model
 from planners.check import Verifier
 from planners.first_come import COUNT_MAX, FirstCome
 from planners.interface import Commitment, JointPlan, Request
@@ -147,7 +147,7 @@ def test_neighbourhoods_never_lose_and_keep_the_order_in_lanes(seed: int) -> Non
     model, _, _ = linear_model(seed, 24, lanes=4, meet=0.6)
     order, out = np.arange(24, dtype=np.int64), np.zeros(2, dtype=np.int64)
     start = plain_cost(model, tuple(range(24)))
-    cost = _order_search.improve(model, order, 0, model.tau[:, 0].copy(), 200, 60, 7, out)
+    cost = _order_moves.improve(model, order, 0, model.tau[:, 0].copy(), 200, 60, 7, out)
     assert sorted(order.tolist()) == list(range(24))
     assert allowed(model, tuple(order.tolist()))
     assert cost == pytest.approx(plain_cost(model, tuple(order.tolist())), abs=1e-6)
@@ -217,7 +217,7 @@ def cost_of(planner: WelfareOrder, answer: JointPlan, asked: list[Request]) -> t
     """(cost, waits by first-come number) of plans, by the planner's own measure."""
     inner = planner._inner
     fixed, grid = inner.prepared(asked, [], 0)
-    call = call_of(inner.sequential, planner._marks, inner.order(asked), fixed, grid)
+    call = call_of(inner.sequential, planner._stores, inner.order(asked), fixed, grid)
     assert call is not None
     model = planner._models.model(call)
     number = {request.body.vehicle: v for v, request in enumerate(model.requests)}
@@ -230,11 +230,11 @@ def by_arrival(planner: WelfareOrder, asked: list[Request]) -> tuple[float, tupl
     """(cost, waits) of first come, first served by the same search of profiles."""
     inner = planner._inner
     fixed, grid = inner.prepared(asked, [], 0)
-    call = call_of(inner.sequential, planner._marks, inner.order(asked), fixed, grid)
+    call = call_of(inner.sequential, planner._stores, inner.order(asked), fixed, grid)
     assert call is not None
     prepared, count = planner._kernel.prepared(call), len(asked)
     assert prepared is not None
-    plans = planner._kernel.planned(prepared, range(count), np.zeros((count, count), dtype=np.int64))[0]
+    plans = planner._kernel.planned(prepared, range(count), np.zeros((count, count), dtype=np.int64)).plans()
     value = value_of(planner._models.model(call), plans, grid, planner._welfare)
     inner.sequential.keep(grid)
     return value.cost, value.wait_s
@@ -258,14 +258,14 @@ def test_the_model_is_close_to_the_plans(seed: int) -> None:
     planner = welfare_planner()
     inner = planner._inner
     fixed, grid = inner.prepared(asked, [], 0)
-    call = call_of(inner.sequential, planner._marks, inner.order(asked), fixed, grid)
+    call = call_of(inner.sequential, planner._stores, inner.order(asked), fixed, grid)
     assert call is not None
     model = planner._models.model(call)
     order = best_order(model, 0, planner._welfare)
     cost, behind = decided(model, order)
     prepared = planner._kernel.prepared(call)
     assert prepared is not None
-    value = value_of(model, planner._kernel.planned(prepared, order, behind)[0], grid, planner._welfare)
+    value = value_of(model, planner._kernel.planned(prepared, order, behind).plans(), grid, planner._welfare)
     inner.sequential.keep(grid)
     assert abs(value.cost - cost) / 8 < SURE_S
 

@@ -299,10 +299,12 @@ def test_barrier_and_clash_are_what_plain_loops_say(data: st.DataObject) -> None
     pad, gap = np.array([4, 7]), np.array([0.0, 0.8])
     items, steps, state = np.array([[row, 0, first, bins, kind]]), np.array([step]), np.array([1])
     free = np.full(cells + 1, math.inf)
-    _blocking.barrier(items, steps, state, hi, rows, pad, gap, kind, n0, free)
+    far = np.maximum.accumulate(hi)
+    bins_of = np.array([lo, hi, np.minimum.accumulate(lo[::-1])[::-1], far])
+    _blocking.barrier(items, steps, state, far, rows, pad, gap, kind, n0, free)
     own = np.sort(rng.uniform(0.0, 40.0, cells + 1))
     found, state0 = np.zeros(1, dtype=np.int64), np.array([0])
-    cell = _blocking.clash(items, steps, state0, 0, lo, hi, rows, pad, gap, own, n0, found)
+    cell = _blocking.clash(items, steps, state0, 0, bins_of, rows, pad, gap, own, n0, found)
     for n in range(n0, cells + 1):
         s_j = rows[row, max(0, n - pad[kind])] - gap[kind]
         shut = [k for k in range(bins) if hi[k] >= s_j]

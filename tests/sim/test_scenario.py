@@ -148,7 +148,9 @@ expectations: {contacts: 0, mean_delay_s_max: 5.5}
             "only a legacy vehicle may run",
         ),
         (GOOD + "legacy: [{yields: false}]\n", "legacy[0]: give vehicle or share, exactly one"),
-        (GOOD + "attackers: [{kind: liar}]\n", "attackers: this version has none to offer"),
+        (GOOD + "attackers: [{kind: liar}]\n", "attackers[0].kind"),
+        (GOOD + "attackers: [{kind: overbidder}]\n", "attackers[0]: give vehicle or share, exactly one"),
+        (GOOD + "urgency: [{share: 0.1, vehicle: v001}]\n", "urgency[0]: give vehicle or share, exactly one"),
         (GOOD + "obstacles: [[[0, 0], [1, 1]]]\n", "obstacles[0]: a polygon needs at least 3 corners; this one has 2"),
         (GOOD + "obstacles: [[[0, 0], [2, 0], [0.5, 0.5], [0, 2]]]\n", "obstacles[0]: the polygon is not convex"),
         (

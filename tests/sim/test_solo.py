@@ -17,7 +17,8 @@ from sim.kinematic_world import KinematicWorld
 from sim.scenario import load_scenario
 from sim.solo import free_flow_s, movement_of
 from sim.stage import Actor, Stage, build_stage
-from sim.world import World, make_world
+from sim.world import World
+from sim.worlds import make_world
 from tests.sim.whole_runs import drive, write_scenario
 
 CAR = load_vehicle("car")
