@@ -69,8 +69,6 @@ class GroupWatch:
         self._until: dict[str, int] = {}
         """Standing order -> when it ends."""
         self._case_count = 0
-        self.accounts: Callable[[], Accounts | None] = lambda: None
-        """Of the mechanism, where it has any."""
 
     # --- what it hears
 
@@ -117,7 +115,7 @@ class GroupWatch:
         passed = self._passed(now_ms, cars, rows)
         view = GroupView(
             now_ms, period_ms, tuple(self._view(now_ms, cars[name], rows, cars) for name in sorted(cars)),
-            tuple(passed), tuple(self._accused), self.accounts(),
+            tuple(passed), tuple(self._accused), self._accounts(),
         )  # fmt: skip
         self._accused = []
         report = self.monitors.look(view)
@@ -209,6 +207,11 @@ class GroupWatch:
 
     def _software_of(self, car: Car) -> str:
         return self._software.get(car.actor.vehicle_id, "unconnected" if car.legacy is not None else self._planner)
+
+    def _accounts(self) -> Accounts | None:
+        """Of the mechanism, where it has any: what was made or lost, against nothing."""
+        till = self._factory.till
+        return None if till is None or till.ledger is None else Accounts(till.ledger.drift, 0)
 
     # --- doing
 

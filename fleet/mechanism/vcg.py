@@ -26,7 +26,7 @@ from fleet.mechanism.interface import (
 )
 
 if TYPE_CHECKING:
-    from planners._order_search import Model
+    from planners._order_cells import Model
 
 SLOT_MS, FOLLOW_MS = 2_000, 1_500
 """From one vehicle to the next through a crossing, and behind one of the same approach (saturation flow of 2,400/h)."""
@@ -43,7 +43,7 @@ def worth(urgency_milli: int) -> int:
 
 def slot_model(claims: tuple[Claim, ...]) -> tuple[Model, np.ndarray]:
     """The order model (and least times) of vehicles that use one place one after another; times in ms."""
-    from planners._order_search import Model  # compiled code: loaded where it is needed
+    from planners._order_cells import Model  # compiled code: loaded where it is needed
 
     count = len(claims)
     tau = np.tile(np.array([0.0, float(_FAR_MS)]), (count, 1))
