@@ -73,7 +73,7 @@ def test_cases_for_a_person_are_kept_in_the_runs_folder(tmp_path: Path) -> None:
 def test_a_body_whose_node_has_died_breaks_its_promise_and_one_witness_upholds_nothing(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Its gate brakes it to standstill in the middle of the plan that the others still hold it to; one other vehicle was near."""
+    """Its gate stops it in mid-plan, to which the others still hold it; one other vehicle was near."""
     scenario = load_scenario("four_way")
     faults = (Crash(vehicle=BREAKER, crash_s=CRASH_S),)
     demand = msgspec.structs.replace(scenario.demand, count=4)
