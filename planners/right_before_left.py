@@ -4,7 +4,8 @@ A driver decides where comfortable braking for the line still suffices, and by w
 unless somebody with the right of way, at the speed seen, is at its own line before this vehicle has left
 the zone, and a second. The right of way belongs to who comes from the right, and to the oncoming vehicle
 where one turns left across its way (Vienna Convention on Road Traffic, articles 16 and 18). Where everybody
-waits for the next in a circle, the one that came first goes, as drivers agree by a wave of the hand.
+waits for the next in a circle, the one that came first goes, as drivers agree by a wave of the hand. Without
+that wave (``Insisting``) the rule locks up: it is there to show a gridlock, and what finds and ends it.
 """
 
 from __future__ import annotations
@@ -115,6 +116,17 @@ class RightBeforeLeft(Gated):
             if name in way:
                 found.append(min(way[way.index(name) :], key=lambda one: arrived[one]))
         return found
+
+
+class Insisting(RightBeforeLeft):
+    """The same without the wave of the hand, and without end: a circle of four stands until somebody else decides."""
+
+    patience_ms = 10**9
+
+    def _circles(
+        self, requests: Sequence[Request], comers: Mapping[str, Comer], rival_of: Mapping[str, str]
+    ) -> list[str]:
+        return []
 
 
 def _shape(body: Body) -> Body:

@@ -7,9 +7,10 @@ from pathlib import Path
 
 from fleet.charter.model import Charter, default_charter
 from fleet.node.assembly import Assembly, Berth
-from fleet.node.charter_book import planner_maker
+from fleet.node.charter_book import Make, planner_maker
 from fleet.node.controllers import CONTROLLERS
 from fleet.node.driver import Node
+from fleet.node.group_orders import GroupOrders, roomier
 from fleet.node.parts import NO_DOUBTS, Doubts, Noter
 from fleet.node.ranked import ranked_maker
 from fleet.node.road import place_on
@@ -17,8 +18,10 @@ from fleet.node.stopwatch import Stopwatch
 from fleet.protocol.restore import Restored
 from hardware.base import VehicleInterface
 from planners.first_come import FirstCome
-from planners.interface import JointPlanner
+from planners.interface import Conflicts, JointPlanner
+from planners.right_before_left import Insisting
 from planners.spacing import COMFORTABLE, Spacing
+from planners.zone_map import ZoneMap
 from sim import reactive
 from sim.node_office import NodeOffice
 from sim.reactive import ReactiveCar
@@ -37,6 +40,11 @@ def clean_store(out: Path) -> Path:
     return folder
 
 
+def insisting(zone_map: ZoneMap, conflicts: Conflicts, spacing: Spacing) -> Make:
+    """Makes the planner of drivers who insist on their right of way, to show a gridlock."""
+    return lambda name, charter: Insisting(zone_map, conflicts, spacing)
+
+
 class NodeFactory:
     """Makes the nodes of one run."""
 
@@ -49,16 +57,20 @@ class NodeFactory:
         """Vehicles have no nodes; the planner is then for free-flow times only."""
         self.office = NodeOffice(seed, watch, stage.zone_map.digest)
         name = FirstCome.name if self.reactive else planner
-        make = planner_maker(name, stage.zone_map, stage.conflicts, spacing)
+        site = stage.zone_map, stage.conflicts
+        make, roomy = (planner_maker(name, *site, room) for room in (spacing, roomier(spacing)))
+        if scenario is not None and scenario.group.insist:
+            make = insisting(*site, spacing)
         self.till: Till | None = None
         charter = line[0] if line else default_charter()
         if scenario is not None and has_mechanism(scenario, charter):
             self.till = Till(scenario, stage, self.office, charter)
-            make = ranked_maker(make, self.till.rank)
+            make, roomy = (ranked_maker(one, self.till.rank) for one in (make, roomy))
         self.assembly = Assembly(
-            stage.zone_map, stage.conflicts, make, self.office.keyring,
+            *site, make, self.office.keyring,
             session=seed, period_s=period_s, watch=watch, controller=CONTROLLERS[controller], line=line,
         )  # fmt: skip
+        self.assembly.group_orders = GroupOrders.of(*site, spacing, roomy("own", charter))
         shared = self.assembly
         self.roads, self.book, self.verifier = shared.roads, shared.book, shared.verifier
         self.controller, self.planning_s = shared.controller, shared.planning_s

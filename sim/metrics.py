@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from sim import _lane_metrics, _metrics
 from sim.decision_log import Decision
+from sim.group_metrics import group_metrics
 from sim.mechanism_metrics import mechanism_metrics
 from sim.metric_defs import DEFINITIONS, Metric
 from sim.run_folder import DrawnMap, VehicleRecord
@@ -99,6 +100,7 @@ def analyse(
     waits_s, stops = _comfort(scene, values)
     _traffic(scene.vehicles, values)
     _agreement(decisions, samples, values)
+    values |= group_metrics(scene.vehicles, decisions, samples)
     values |= mechanism_metrics(scene.vehicles, decisions, sim_s)
     values["simulated_s"], values["wall_s"] = sim_s, wall_s
     values["real_time_factor"] = sim_s / wall_s if wall_s > 0.0 else None

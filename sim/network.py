@@ -12,7 +12,7 @@ lossy bad state (Gilbert 1960): mean burst ``burst_mean`` datagrams, long-run sh
 from __future__ import annotations
 
 from bisect import bisect_left
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from hashlib import blake2b
 from typing import Annotated
 
@@ -198,6 +198,10 @@ class Network:
         del inbox[:due]
         self._delivered += due
         return taken
+
+    def counts(self) -> dict[str, int]:
+        """The counters by name."""
+        return asdict(self.counters())
 
     def counters(self) -> NetworkCounters:
         tally = [int(value) for value in self._tally]

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sim.decision_log import Decision
+from sim.group_metrics import group_panel
 from sim.metric_defs import BY_NAME, Expectation, Metric
 from sim.metrics import Analysis, delay_by_approach
 from sim.phases import phase_class
@@ -31,7 +32,18 @@ _RATE_S = 0.1
 _SAMPLE_BYTES = 5 * 2 * 4 / 3
 _AGREEMENT_COUNT_MAX = 4_000
 _EVENT_COUNT_MAX = 400
-_LISTED = ("contact", "fallback", "breach", "refusal", "abort", "quarantine", "escalation", "charter")
+_LISTED = (
+    "contact",
+    "alarm",
+    "response",
+    "fallback",
+    "breach",
+    "refusal",
+    "abort",
+    "quarantine",
+    "escalation",
+    "charter",
+)
 WAIT_CROSSING_S, WAIT_LANE_S = 5.0, 3.0
 """A vehicle that came this soon after another left the ground it needed is taken to have waited for it."""
 _WAIT_DELAY_S = 0.5
@@ -61,7 +73,7 @@ def page_data(
         "agreements": agreements[:_AGREEMENT_COUNT_MAX],
         "events": _events(decisions, analysis, notes),
         "metrics": [_metric(metric, checks) for metric in analysis.metrics],
-        "harm": _harm(folder, analysis),
+        "harm": {**_harm(folder, analysis), "group": _group(decisions, analysis)},
         "timings": sorted((item for item in timings.items() if item[0] not in _BEFORE), key=lambda item: -item[1]),
         "before_s": sum(timings.get(name, 0.0) for name in _BEFORE),
         "wall_s": folder.manifest.get("wall_s", 0.0),
@@ -238,6 +250,10 @@ def _events(decisions: Sequence[Decision], analysis: Analysis, notes: list[str])
 def _event_text(record: Decision) -> str:
     """What an event says beside its kind."""
     detail = record.detail
+    if record.kind == "alarm":
+        return f"{detail['finding']}: {detail['text']}"
+    if record.kind == "response":
+        return f"{detail['response']} {'lifted' if detail.get('lifted') else 'for ' + str(detail['finding'])}"
     if record.kind == "charter":
         to = f"{detail.get('name', '')} {str(detail.get('to', detail.get('charter', '')))[:12]}".strip()
         heard = f", hearing {detail['peer']}" if detail.get("peer") else ""
@@ -283,6 +299,11 @@ def _harm(folder: RunFolder, analysis: Analysis) -> dict[str, Any]:
         "longest": [[name, round(wait, 2)] for name, wait in longest if wait > 0.05],
         "waited": waited_for(folder, analysis),
     }
+
+
+def _group(decisions: Sequence[Decision], analysis: Analysis) -> dict[str, Any]:
+    values = {metric.name: metric.value for metric in analysis.metrics}
+    return {"rows": group_panel(decisions), "gini": values.get("gini"), "price": values.get("price_of_anarchy")}
 
 
 def waited_for(folder: RunFolder, analysis: Analysis) -> list[dict[str, Any]]:

@@ -23,10 +23,10 @@ from sim import decision_log, trajectory_log
 Floats = npt.NDArray[np.float64]
 
 RUN, VEHICLES, METRICS, MAP, REPORT = "run.json", "vehicles.json", "metrics.json", "map.json", "report.html"
-MCAP = "run.mcap"
+MCAP, CASES = "run.mcap", "cases.jsonl"
 KARMA = "karma.jsonl"
 """Accounts of a run whose mechanism has them: who began with what, the keys, then a receipt per line."""
-FILES = (RUN, VEHICLES, METRICS, MAP, REPORT, MCAP, KARMA, decision_log.FILE_NAME, trajectory_log.FILE_NAME)
+FILES = (RUN, VEHICLES, METRICS, MAP, REPORT, MCAP, CASES, KARMA, decision_log.FILE_NAME, trajectory_log.FILE_NAME)
 _POINT_M = 1.0
 """Spacing at which paths are stored; finer where a path is shorter than 200 m."""
 

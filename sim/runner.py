@@ -36,6 +36,7 @@ from sim.charter_setup import Charters, charters_of
 from sim.crashes import Crashes, Switch
 from sim.entrance import Entrance, Gate
 from sim.fleet_node import NodeFactory, clean_store
+from sim.group_watch import GroupWatch, watch_of
 from sim.interrupt import Interrupt
 from sim.legacy_traffic import LegacyCar
 from sim.manifest import manifest
@@ -89,11 +90,8 @@ def run(scenario: Scenario, out: Path, options: RunOptions) -> Summary:
     ConfigError
         The scenario cannot be staged; nothing has been written then.
     """
-    if scenario.planner not in (*PLANNERS, reactive.NAME):
-        known = ", ".join(sorted((*PLANNERS, reactive.NAME)))
-        raise ConfigError(f"no planner named {scenario.planner!r}; known: {known}")
-    began = perf_counter()
-    watch = Stopwatch(perf_counter)
+    _check_planner(scenario.planner)
+    began, watch = perf_counter(), Stopwatch(perf_counter)
     with Progress(options.progress) as progress, contextlib.closing(make_world(scenario.world)) as world:
         progress.say(f"building {scenario.name}")
         stage = build_stage(scenario)
@@ -109,7 +107,9 @@ def run(scenario: Scenario, out: Path, options: RunOptions) -> Summary:
             if options.prepare is not None:
                 options.prepare(factory)
             progress.say("measuring free flow")
-            free = _free_flow(scenario, stage, factory, period_ms)
+            with contextlib.closing(make_world(scenario.world)) as alone:
+                solo = factory.planner, factory.book, period_ms, scenario.seed, factory.controller
+                free = free_flow_s(stage.actors, alone, *solo)
         else:
             from sim.site_node import SiteNodeFactory
 
@@ -130,6 +130,7 @@ def run(scenario: Scenario, out: Path, options: RunOptions) -> Summary:
 
                 running = SiteRun(scenario, stage, world, factory, log, watch, shelf, store)
             running.charters, started = charters, perf_counter()
+            running.group = watch_of(scenario, stage, factory, log, out, shelf)
 
             def finish(status: int) -> Summary:
                 timings = {**running.timings(), "setup": started - began}
@@ -153,11 +154,10 @@ def run(scenario: Scenario, out: Path, options: RunOptions) -> Summary:
             return finish(interrupt.status)
 
 
-def _free_flow(scenario: Scenario, stage: Stage, factory: NodeFactory, period_ms: int) -> Mapping[object, float]:
-    with contextlib.closing(make_world(scenario.world)) as world:
-        return free_flow_s(
-            stage.actors, world, factory.planner, factory.book, period_ms, scenario.seed, factory.controller
-        )
+def _check_planner(name: str) -> None:
+    known = sorted((*PLANNERS, reactive.NAME))
+    if name not in known:
+        raise ConfigError(f"no planner named {name!r}; known: {', '.join(known)}")
 
 
 class Run:
@@ -191,6 +191,7 @@ class Run:
         """Proposal -> when it was made."""
         self.now_ms = 0
         self.charters: Charters | None = None
+        self.group: GroupWatch | None = None
 
     def loop(self, progress: Progress, interrupt: Interrupt) -> None:
         """Step until everybody has left, the time is over, or somebody interrupts."""
@@ -232,6 +233,10 @@ class Run:
         watch.enter("control")
         self._drive(now_ms)
         watch.leave()
+        if self.group is not None:
+            watch.enter("oversight")
+            self.group.look(now_ms, self._cars, self._suite.row)
+            watch.leave()
         watch.enter("logging")
         self._log_truth()
         watch.leave()
@@ -406,6 +411,8 @@ class Run:
 
         def note(now_ms: int, kind: str, detail: Mapping[str, object]) -> None:
             log.decision(now_ms, name, kind, detail)
+            if self.group is not None:
+                self.group.hear(now_ms, name, kind, detail)
             if kind == "proposal":
                 proposed_ms[str(detail["proposal"])] = now_ms
             elif kind == "commit":
@@ -478,11 +485,5 @@ class Run:
             self._collect(car)
         for actor in self._entrance.outside():
             self._announce(actor)
-        for name, value in vars_of(self._network.counters()).items():
+        for name, value in self._network.counts().items():
             self._log.count(f"network_{name}", value)
-
-
-def vars_of(record: object) -> dict[str, int]:
-    """The integer fields of a slotted record."""
-    names = getattr(record, "__slots__", ())
-    return {name: value for name in names if isinstance(value := getattr(record, name), int) and not math.isnan(value)}

@@ -62,6 +62,11 @@ def check_document(document: ScenarioDocument, source: str) -> None:
         _check_legacy(f"{source}: legacy[{index}]", legacy)
     check_faults(source, document.faults)
     _check_mechanism(source, document)
+    if document.group.insist and document.planner != "right_before_left":
+        raise ConfigError(
+            f"{source}: group.insist: drivers insist on their right of way only by the planner right_before_left"
+            f" (planner is {document.planner})"
+        )
     for index, polygon in enumerate(document.obstacles):
         _check_polygon(f"{source}: obstacles[{index}]", polygon)
 

@@ -222,6 +222,29 @@ class Rollout(_Record, frozen=True, kw_only=True):
     """Left out: all that have no charter of their own by ``fleets``."""
 
 
+class GroupOf(_Record, frozen=True, kw_only=True):
+    """Vehicles that have an operator, or a software, in common."""
+
+    name: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_. -]{1,32}$")]
+    vehicles: _Names
+
+
+class GroupSpec(_Record, frozen=True, kw_only=True):
+    """The monitors of the group; thresholds are the charter's."""
+
+    watch: bool = True
+    responses: bool = True
+    """False: findings are logged and nothing follows, to show what they are for."""
+    period_s: Annotated[float, msgspec.Meta(ge=0.1, le=1.0)] = 0.5
+    """Between two snapshots."""
+    operators: tuple[GroupOf, ...] = ()
+    software: tuple[GroupOf, ...] = ()
+    """Of vehicles that are not named: the operator is the charter's name, the software the planner's."""
+    insist: bool = False
+    """Only to show a gridlock, with planner right_before_left: nobody waves another through a circle of rights of
+    way."""
+
+
 def default_expectations() -> dict[str, int | float | str]:
     return {"contacts": 0, "finished": "all"}
 
@@ -257,6 +280,7 @@ class ScenarioDocument(_Record, frozen=True, kw_only=True):
     claims: Literal["policy", "truth", "selfish"] = "policy"
     """What honest vehicles say: what is best under the mechanism, the truth, or always the most."""
     attackers: tuple[Attacker, ...] = ()
+    group: GroupSpec = GroupSpec()
     obstacles: tuple[tuple[Point, ...], ...] = ()
     """Static convex polygons in W, metres."""
     seed: Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)] = 1

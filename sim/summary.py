@@ -70,6 +70,9 @@ def verdict_of(metrics: Sequence[Metric], checks: Sequence[Expectation], *, inte
     contacts = values["contacts"]
     text = f"{values['finished']} of {values['vehicles']} crossed, {contacts} contact{'' if contacts == 1 else 's'}"
     failed = sum(not check.met for check in checks)
+    alarms = values.get("alarms")
+    if alarms:
+        text += f", {alarms} alarm{'' if alarms == 1 else 's'} of the group's monitors"
     if interrupted:
         return f"interrupted: {text}; expectations not judged"
     return f"{text}, {f'{failed} of {len(checks)} expectations not met' if failed else 'all expectations met'}"

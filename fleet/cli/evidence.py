@@ -21,6 +21,7 @@ def command() -> None:
     Examples:
       fleet evidence verify fork.json --register keys.json
       fleet evidence verify overlap.json --register keys.json --scenario four_way
+      fleet evidence verify breach.json --register keys.json
     """
 
 
@@ -29,12 +30,15 @@ def command() -> None:
 @click.option("--register", required=True, type=_FILE, help="Register whose authority is trusted.")
 @click.option("--scenario", metavar="NAME", help="Scenario with the map, for faults of space and time.")
 def verify(file: Path, register: Path, scenario: str | None) -> int:
-    """Say whether FILE proves a fault. Exit status 3: it does not."""
+    """Say whether FILE proves a fault, or a breach is upheld. Exit status 3: it does not."""
+    from fleet.cli.breach_files import is_breach
     from fleet.cli.evidence_files import read_evidence
     from fleet.node.key_files import RegisterFile, read_file
     from fleet.node.signing import verify_with
     from fleet.protocol.evidence import verify as judge
 
+    if is_breach(file):
+        return _verify_breach(file, register)
     evidence = read_evidence(file)
     authority = bytes.fromhex(read_file(register, RegisterFile).authority)
     geometry = None if scenario is None else _map_of(scenario)
@@ -47,6 +51,17 @@ def verify(file: Path, register: Path, scenario: str | None) -> int:
         return 0
     click.echo(f"not proven: {verdict.reason}")
     return 3
+
+
+def _verify_breach(file: Path, register: Path) -> int:
+    from fleet.cli.breach_files import verdict_of
+
+    case, verdict = verdict_of(file, register)
+    at = "" if verdict.at_ms is None else f" at {verdict.at_ms} ms"
+    click.echo(f"{verdict.status}: breach by {case.commitment.vehicle}{at}: {verdict.reason}")
+    if verdict.status == "contested":
+        click.echo("the observers contradict each other: a person has to look")
+    return 0 if verdict.status == "upheld" else 3
 
 
 def _map_of(scenario: str) -> Geometry:

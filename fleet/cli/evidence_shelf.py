@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from fleet.cli.evidence_files import write_evidence
@@ -55,6 +55,13 @@ class EvidenceShelf:
         self._certificates[found.vehicle] = certificate
         self._write_register()
         return path
+
+    def certify(self, vehicles: Sequence[str]) -> Path:
+        """Put the keys of ``vehicles`` into the register beside the proofs; returns the folder."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self._certificates |= {vehicle: self._certificate_of(vehicle) for vehicle in vehicles}
+        self._write_register()
+        return self._folder
 
     def _write_register(self) -> None:
         listed = [self._certificates[vehicle] for vehicle in sorted(self._certificates)]

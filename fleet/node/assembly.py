@@ -16,6 +16,7 @@ from fleet.node.charter_book import CharterBook, Make
 from fleet.node.charter_seat import CharterSeat, SpokenPlanner
 from fleet.node.control import Tracker
 from fleet.node.driver import Node
+from fleet.node.group_orders import GroupOrders
 from fleet.node.judge import ZoneJudge
 from fleet.node.lanes import Lanes
 from fleet.node.parts import NO_DOUBTS, ControllerMaker, Doubts, NodeParts, Noter
@@ -142,6 +143,8 @@ class Assembly:
         self.verifier = FastVerifier(zone_map)
         self.charters = CharterBook(make, self.roads, self.verifier, line)
         self.controller = controller
+        self.group_orders: GroupOrders | None = None
+        """What the group's monitors ask for; set before the first node is made."""
         self.planned: Planned | None = None
         """See :attr:`ZonePlanner.planned`, with the vehicle that proposes in front."""
         self.planning_s: list[float] = []
@@ -164,7 +167,7 @@ class Assembly:
         judge = TimedJudge(name, self.verifier, self.book, self.lanes, around).timed_by(self._watch)
         charters = self.charters
         seat = CharterSeat(name, charters.line_of(name), note)
-        planner = SpokenPlanner(seat, charters.planners, charters.planner_of(name))
+        planner = SpokenPlanner(seat, charters.planners, charters.planner_of(name), self.group_orders)
         zone_planner = TimedPlanner(planner, self.book, self.lanes).timed_by(self._watch, self.planning_s)
         zone_planner.planned = partial(self._on_planned, name, planner, note)
         identity = seat.identity(wire_body(vehicle), self._map_digest)

@@ -23,6 +23,7 @@ from collections.abc import Mapping, Sequence
 
 from fleet.charter.model import Charter
 from fleet.errors import invariant
+from fleet.node.group_orders import GroupOrders
 from fleet.node.joint_choice import RulebookPlanner, Weighed
 from fleet.node.parts import Noter
 from fleet.protocol.records import Identity
@@ -180,10 +181,16 @@ class CharterSeat:
 
 
 class SpokenPlanner:
-    """The joint planner of one vehicle: that of the charter it speaks now. All are of one kind."""
+    """The joint planner of one vehicle: that of the charter it speaks now, or what the group's monitors ask for.
 
-    def __init__(self, seat: CharterSeat, planners: Mapping[bytes, JointPlanner], own: JointPlanner) -> None:
-        self._seat, self._planners = seat, planners
+    All are of one kind.
+    """
+
+    def __init__(
+        self, seat: CharterSeat, planners: Mapping[bytes, JointPlanner], own: JointPlanner,
+        orders: GroupOrders | None = None,
+    ) -> None:  # fmt: skip
+        self._seat, self._planners, self._orders = seat, planners, orders
         self.name, self.open_orders = own.name, getattr(own, "open_orders", False)
         patience_ms = getattr(own, "patience_ms", None)
         if patience_ms is not None:
@@ -197,7 +204,8 @@ class SpokenPlanner:
 
     @property
     def _now(self) -> JointPlanner:
-        return self._planners[self._seat.charter_id]
+        ordered = None if self._orders is None else self._orders.instead
+        return self._planners[self._seat.charter_id] if ordered is None else ordered
 
     def plan(self, requests: Sequence[Request], commitments: Sequence[Commitment], *, now_ms: int) -> JointPlan:
         """See :class:`planners.interface.JointPlanner`."""

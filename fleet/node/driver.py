@@ -100,6 +100,11 @@ class Node:
         return self._engagement is not None and not self._engagement.cleared
 
     @property
+    def zone_id(self) -> str:
+        """Of the zone that it deals with and has not cleared; empty: none."""
+        return self._engagement.passage.zone_id if self._engagement and not self._engagement.cleared else ""
+
+    @property
     def committed(self) -> bool:
         """Whether that is an agreed plan through a zone."""
         return self._committed is not None
