@@ -46,6 +46,7 @@ def run_with_crash(name: str, boundary: int, torn: int, down_ms: int, seed: int 
     world = world_of("a", "b", "c", seed=seed)
     if seed:
         world.fault = bursty(world.rng, 0.3, 3.0, (5, 60), 0.2)
+        world.perfect_eyes = True  # rule P1: who is not heard for 300 ms is seen
     world.fuse = (name, boundary, torn)
     world.run(8_000, lambda: name in world.down_ms or world.all_done())
     if name in world.down_ms:
