@@ -26,7 +26,9 @@ RUN, VEHICLES, METRICS, MAP, REPORT = "run.json", "vehicles.json", "metrics.json
 MCAP, CASES = "run.mcap", "cases.jsonl"
 KARMA = "karma.jsonl"
 """Accounts of a run whose mechanism has them: who began with what, the keys, then a receipt per line."""
-FILES = (RUN, VEHICLES, METRICS, MAP, REPORT, MCAP, CASES, KARMA, decision_log.FILE_NAME, trajectory_log.FILE_NAME)
+FILES = (RUN, VEHICLES, METRICS, MAP, REPORT, MCAP, decision_log.FILE_NAME, trajectory_log.FILE_NAME)
+OPTIONAL_FILES = (CASES, KARMA)
+"""Of runs that watch their group, or whose mechanism has accounts."""
 _POINT_M = 1.0
 """Spacing at which paths are stored; finer where a path is shorter than 200 m."""
 
@@ -126,7 +128,7 @@ def claim(out: Path) -> None:
         raise ConfigError(f"{out}: is not empty and holds no earlier run ({RUN}); choose another --out")
     try:
         out.mkdir(parents=True, exist_ok=True)
-        for name in FILES:
+        for name in (*FILES, *OPTIONAL_FILES):
             (out / name).unlink(missing_ok=True)
     except OSError as error:
         raise ConfigError(f"{out}: cannot be written: {error.strerror}") from error

@@ -232,7 +232,7 @@ class GroupOf(_Record, frozen=True, kw_only=True):
 class GroupSpec(_Record, frozen=True, kw_only=True):
     """The monitors of the group; thresholds are the charter's."""
 
-    watch: bool = True
+    watch: bool = False
     responses: bool = True
     """False: findings are logged and nothing follows, to show what they are for."""
     period_s: Annotated[float, msgspec.Meta(ge=0.1, le=1.0)] = 0.5

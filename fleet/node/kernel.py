@@ -43,10 +43,11 @@ STALE_STATE_S = 0.3
 _GAP_MIN_M = 1.0
 _FOLLOW_TIME_S = 0.55
 _FOLLOW_GAIN = 0.5
-_FOLLOW_SPEED_GAIN = 1.8
+_FOLLOW_SPEED_GAIN = 1.2
 FOLLOWER = (_FOLLOW_GAIN, _FOLLOW_SPEED_GAIN, _FOLLOW_TIME_S)
 """By sight behind somebody without a plan: 1/s2 on the gap, 1/s on the speed difference, s of headway. A string of
-such followers damps what its first one does (``fleet/oversight/string_stability.py``); with 1.2 1/s it amplified."""
+such followers amplifies what its first one does (``fleet/oversight/string_stability.py``); from 1.8 1/s on it would
+not, but then comes to a stop less gently."""
 _CREEP_MPS = 0.05
 _HOLD_MPS2 = 0.5
 """At the line a standing vehicle is held: a plan that wants on would else creep over it tick by tick."""

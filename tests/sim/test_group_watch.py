@@ -77,7 +77,8 @@ def test_a_body_whose_node_has_died_breaks_its_promise_and_one_witness_upholds_n
     scenario = load_scenario("four_way")
     faults = (Crash(vehicle=BREAKER, crash_s=CRASH_S),)
     demand = msgspec.structs.replace(scenario.demand, count=4)
-    changes = {"world": "kinematic", "seed": 3, "faults": faults, "demand": demand, "duration_s_max": CRASH_S + 4.0}
+    changes = {"world": "kinematic", "seed": 3, "faults": faults, "demand": demand, "duration_s_max": CRASH_S + 4.0,
+               "group": msgspec.structs.replace(scenario.group, watch=True)}  # fmt: skip
     scenario = msgspec.structs.replace(scenario, **changes)
     out = tmp_path / "crash"
     run(scenario, out, RunOptions(out, progress=False, mcap=False))
