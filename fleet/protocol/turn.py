@@ -48,7 +48,6 @@ class Turn:
         self._rank = -1
         self._luck = 0
         self._decide_ms = limits.DECIDE_MS_START
-        self._unanswered = False
 
     def reset(self, now_ms: int) -> None:
         """Start anew at another zone; what was learned of the channel's speed is kept."""
@@ -80,21 +79,19 @@ class Turn:
         """
         count = max(2, count)
         across_ms = 150 + 4 * latency_ms + outage_ms * (count + 6) // count
-        if outage_ms or self._unanswered:
+        if outage_ms:
             across_ms = max(across_ms, limits.OUTAGE_DECIDE_MS // count)
         return min(limits.DECIDE_MS_MAX, max(self._decide_ms, across_ms))
 
     def succeeded(self, now_ms: int) -> None:
         self.failures = 0
         self._not_before_ms = 0
-        self._unanswered = False
         self._decide_ms = max(limits.DECIDE_MS_MIN, self._decide_ms * 3 // 4)
         self.progress(now_ms)
 
     def timed_out(self, now_ms: int) -> None:
-        """No answer from some member: the next attempt stays open twice as long, and as where there are outages."""
+        """No answer from some member: the next attempt stays open twice as long."""
         self._decide_ms = min(limits.DECIDE_MS_MAX, 2 * self._decide_ms)
-        self._unanswered = True
         self.failed(now_ms)
 
     def failed(self, now_ms: int) -> None:

@@ -29,8 +29,7 @@ def test_whatever_its_phase_a_vehicle_between_two_zones_announces_itself_at_the_
     text = f"map: {{builtin: corridor3, arm_m: 90, spacing_m: 90}}\nworld: kinematic\ndemand:\n  vehicles:\n{cars}"
     run = drive(write_scenario(tmp_path, text), tmp_path / "out", duration_s=90.0)
     run.safe()
-    # One whose first proposal finds no answer asks again with a decision of 2 s, which costs it a second.
-    assert run.metric("delay_s_max") < 4.5
+    assert run.metric("delay_s_max") < 3.0
     assert run.metric("commits") == 12
 
 
