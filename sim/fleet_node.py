@@ -58,9 +58,11 @@ class NodeFactory:
         self.office = NodeOffice(seed, watch, stage.zone_map.digest)
         name = FirstCome.name if self.reactive else planner
         site = stage.zone_map, stage.conflicts
-        make, roomy = (planner_maker(name, *site, room) for room in (spacing, roomier(spacing)))
+        make = planner_maker(name, *site, spacing)
         if scenario is not None and scenario.group.insist:
             make = insisting(*site, spacing)
+        watched = scenario is not None and scenario.group.watch
+        roomy = planner_maker(name, *site, roomier(spacing))
         self.till: Till | None = None
         charter = line[0] if line else default_charter()
         if scenario is not None and has_mechanism(scenario, charter):
@@ -70,7 +72,8 @@ class NodeFactory:
             *site, make, self.office.keyring,
             session=seed, period_s=period_s, watch=watch, controller=CONTROLLERS[controller], line=line,
         )  # fmt: skip
-        self.assembly.group_orders = GroupOrders.of(*site, spacing, roomy("own", charter))
+        if watched:
+            self.assembly.group_orders = GroupOrders.of(*site, spacing, roomy("own", charter))
         shared = self.assembly
         self.roads, self.book, self.verifier = shared.roads, shared.book, shared.verifier
         self.controller, self.planning_s = shared.controller, shared.planning_s

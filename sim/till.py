@@ -28,6 +28,7 @@ from planners.interface import Request
 from sim.attackers import claims_ms, entry_of, is_uncovered, is_witnessed, opening_balance, says_milli, urgency_of
 from sim.demand import chance
 from sim.node_office import NodeOffice
+from sim.run_folder import KARMA
 from sim.scenario import Scenario, Urgency
 from sim.scenario_checks import RANKED_PLANNERS
 from sim.stage import Stage
@@ -229,7 +230,7 @@ class Till:
         head = {"endowment": self._endowment, "joined": [], "keys": keys}
         lines = [head, *(receipt.line() for receipt in self.ledger.receipts)]
         text = "".join(json.dumps(line, sort_keys=True, separators=(",", ":")) + "\n" for line in lines)
-        (out / "karma.jsonl").write_text(text, encoding="utf-8")
+        (out / KARMA).write_text(text, encoding="utf-8")
 
     def _balances(self, now_ms: int, kind: str) -> None:
         if self.ledger:

@@ -30,7 +30,7 @@ def test_every_ready_scenario_runs(tmp_path: Path, name: str) -> None:
     site = load_scenario(name).map.site is not None
     assert run.truth.state[:, 3].max() > (1.0 if site else 3.0)
     # All that may be missed in so short a time is that everybody arrives, or that a gridlock has formed by then.
-    late = ("finished", "gridlock", "delay")
+    late = ("finished", "gridlock", "delay") if name == "four_way_insist" else ("finished",)
     assert all(any(word in text for word in late) for text in run.manifest["failed"])
 
 

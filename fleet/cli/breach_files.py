@@ -5,6 +5,7 @@ Plans and signatures are in base64, as in evidence files; keys are certified by 
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Literal
 
@@ -88,16 +89,12 @@ def read_breach(path: Path) -> tuple[BreachCase, tuple[CertificateRecord, ...]]:
 
 def write_breach(path: Path, case: BreachCase, certificates: tuple[CertificateRecord, ...] = ()) -> None:
     """The file that :func:`read_breach` reads."""
-
-    def fields(one: object) -> dict[str, object]:
-        return {name: getattr(one, name) for name in one.__dataclass_fields__}  # type: ignore[attr-defined]
-
     write_file(
         path,
         BreachFile(
-            commitment=msgspec.convert(fields(case.commitment), CommitmentRecord),
-            sightings=tuple(msgspec.convert(fields(one), SightingRecord) for one in case.sightings),
-            given_back=None if case.given_back is None else msgspec.convert(fields(case.given_back), GivenBackRecord),
+            commitment=msgspec.convert(asdict(case.commitment), CommitmentRecord),
+            sightings=tuple(msgspec.convert(asdict(one), SightingRecord) for one in case.sightings),
+            given_back=None if case.given_back is None else msgspec.convert(asdict(case.given_back), GivenBackRecord),
             certificates=certificates,
         ),
     )

@@ -49,9 +49,9 @@ def test_a_string_grows_or_damps_as_the_gate_says() -> None:
         assert bool(stability_gate([one])) is grows
 
 
+@pytest.mark.xfail(strict=True, reason="with 1.2 1/s on the speed difference it amplifies; see fleet/node/kernel.py")
 def test_the_followers_that_ship_damp() -> None:
-    assert stability_gate([Follower("by sight", *FOLLOWER)]), "known: see fleet/node/kernel.py"
-    assert not stability_gate([Follower("quicker", FOLLOWER[0], 1.8, FOLLOWER[2])])
+    assert not stability_gate([Follower("by sight", *FOLLOWER)])
 
 
 def test_the_intelligent_drivers_derivatives_are_those_of_its_law() -> None:
